@@ -1,0 +1,1 @@
+"""From a model to numbers: loss, schedule, training, checkpoints, inference and metrics."""

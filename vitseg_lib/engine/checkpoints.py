@@ -1,0 +1,145 @@
+"""A run folder: weights, what resuming needs, the log and the result; every file whole or not at all.
+
+last.safetensors  best.safetensors   weights, for `vitseg evaluate` and `vitseg predict`
+resume.pt                            model, optimiser and step together, so that they always agree
+run.json                             the settings a resumed run must repeat
+log.jsonl                            one line a step, and one an evaluation
+result.json                          written when the run is complete
+"""
+
+import json
+import pickle
+import signal
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import nn
+
+from vitseg_lib import files
+from vitseg_lib.data.ade20k import Classes
+from vitseg_lib.files import InputError
+from vitseg_lib.model import weights
+from vitseg_lib.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps its files, and what it was started with."""
+
+    path: Path
+    settings: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path, recipe: Recipe, *, seed: int, classes: Classes, resume: bool) -> "RunFolder":
+        """Start a new folder or go on with one; InputError if it holds a run and `resume` is false, or the reverse."""
+        settings = json.loads(json.dumps({"recipe": asdict(recipe), "seed": seed, "classes": classes.as_dict()}))
+        folder, run_file = cls(Path(path), settings), Path(path) / "run.json"
+        if resume:
+            folder.check_settings(run_file)
+        elif run_file.exists():
+            raise InputError(f"{path} holds a run already: go on with it by --resume, or choose another --out.")
+        else:
+            files.write_json(run_file, settings)
+        return folder
+
+    def check_settings(self, run_file: Path) -> None:
+        """Refuse to resume a run with other settings than it was started with."""
+        try:
+            before = json.loads(run_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(f"{self.path} holds no run to resume: leave out --resume to start one.") from None
+        except ValueError as error:
+            raise InputError(f"{run_file} is damaged ({error}): start again in another folder.") from error
+        for name, old, new in _differences(before, self.settings):
+            raise InputError(f"{run_file} says {name} = {old}, not {new}: resume with the settings of the start.")
+
+    def save_state(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, best: float) -> None:
+        """Write last.safetensors and, last of all, resume.pt: a kill in between repeats steps and loses none."""
+        self.save_weights("last", model, step)
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
+        with files.atomic_path(self.path / "resume.pt") as temporary:
+            torch.save(state, temporary)
+
+    def save_weights(self, name: str, model: nn.Module, step: int) -> None:
+        """Write NAME.safetensors with the recipe's name and the classes in its header."""
+        notes = {"recipe": self.settings["recipe"]["name"], "classes": self.settings["classes"], "step": step}
+        weights.save(model, self.path / f"{name}.safetensors", **notes)
+
+    def load_state(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+        """Fill model and optimiser from resume.pt, if there is one; (steps done, best mIoU so far)."""
+        path = self.path / "resume.pt"
+        if not path.exists():  # stopped before the first checkpoint
+            return 0, 0.0
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+            raise InputError(f"{path} is damaged or another model's: start again in another folder.") from error
+        return state["step"], state["best"]
+
+
+def _differences(before: dict, now: dict, prefix: str = ""):
+    for key in before.keys() | now.keys():
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{key}.")
+        elif old != new:
+            yield prefix + key, old, new
+
+
+class Log:
+    """log.jsonl, one JSON object a line, flushed as it is written; a resumed run drops the lines it will repeat."""
+
+    def __init__(self, path: Path, step: int):
+        kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
+        with files.atomic_path(path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        self.file = path.open("a", encoding="utf-8")
+
+    def write(self, **values: Any) -> None:
+        """Add one line."""
+        self.file.write(json.dumps(values) + "\n")
+        self.file.flush()
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.file.close()
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """The log's lines, without a last one that a kill cut short."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
+class StopSignal:
+    """Within it, Ctrl-C and SIGTERM only set `.asked`, so that a step in progress is finished; a second one stops."""
+
+    def __init__(self):
+        self.asked = False
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopSignal":
+        if threading.current_thread() is threading.main_thread():
+            self.before = {number: signal.signal(number, self.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def ask(self, number: int, frame: object) -> None:
+        """Note the wish; hand the signals back to whoever had them."""
+        self.asked = True
+        self.restore()
+
+    def restore(self) -> None:
+        """Put the signal handlers back that were there before."""
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.restore()

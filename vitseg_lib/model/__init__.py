@@ -1,0 +1,1 @@
+"""The segmenter, box by box: patches, attention, encoder, neck, UPerNet head, and their weights."""
