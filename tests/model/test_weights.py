@@ -1,0 +1,182 @@
+"""Weights: strict both ways, there and back, and nothing pickled is ever executed."""
+
+import hashlib
+import http.server
+import pickle
+import threading
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vitseg_lib import recipes
+from vitseg_lib.files import InputError
+from vitseg_lib.model import weights
+
+TOY = recipes.get("toy")
+
+
+@pytest.fixture
+def model():
+    return recipes.build_model(TOY, 12)
+
+
+def same(a, b) -> bool:
+    return all(torch.equal(x, b.state_dict()[key]) for key, x in a.state_dict().items())
+
+
+def test_our_own_file_there_and_back(model, tmp_path):
+    other = recipes.build_model(TOY, 12)
+    weights.save(model, tmp_path / "w.safetensors", recipe="toy", step=3)
+    assert not same(model, other)
+    assert weights.load(other, tmp_path / "w.safetensors") == {"recipe": "toy", "step": 3}
+    assert same(model, other)
+
+
+def test_half_precision_rounds_and_keeps_integers(model, tmp_path):
+    weights.save(model, tmp_path / "w.safetensors", dtype=torch.float16)
+    other = recipes.build_model(TOY, 12)
+    weights.load(other, tmp_path / "w.safetensors")
+    a, b = model.encoder.position_embedding, other.encoder.position_embedding
+    assert b.dtype == torch.float32 and torch.equal(a.half().float(), b)
+
+
+@pytest.mark.parametrize("to", ["mmseg", "timm"])
+def test_there_and_back_under_other_names(model, to):
+    other = recipes.build_model(TOY, 12)
+    if to == "mmseg":
+        weights.load_mmseg(other, weights.to_mmseg(model))
+        assert same(model, other)
+    else:
+        weights.load_timm(other.encoder, weights.to_timm(model.encoder))
+        assert same(model.encoder, other.encoder)
+
+
+def test_a_whole_checkpoint_file_with_its_wrapping(model, tmp_path):
+    torch.save({"meta": {"epoch": 3, "CLASSES": ["a"]}, "state_dict": weights.to_mmseg(model)}, tmp_path / "c.pth")
+    other = recipes.build_model(TOY, 12)
+    weights.load_mmseg(other, tmp_path / "c.pth")
+    assert same(model, other)
+
+
+@pytest.mark.parametrize("fault", ["missing", "left over", "of another shape"])
+def test_what_does_not_fit_is_named_and_nothing_is_changed(model, fault):
+    state = {key: value.clone() + 1 for key, value in weights.to_mmseg(model).items()}
+    key = "decode_head.conv_seg.weight"
+    if fault == "missing":
+        del state[key]
+    elif fault == "left over":
+        state["decode_head.surprise"] = torch.zeros(1)
+    else:
+        state[key] = torch.zeros(150, 64, 1, 1)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(InputError) as error:
+        weights.load_mmseg(model, state)
+    assert fault in str(error.value)
+    assert {"missing": "head.classifier.weight", "left over": "decode_head.surprise"}.get(fault, "150×64×1×1") in str(
+        error.value
+    )
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_a_neck_that_is_missing_or_left_over_is_refused(model):
+    without = recipes.build_model(replace(TOY, neck=False), 12)
+    with pytest.raises(InputError, match=r"missing .*neck"):
+        weights.load_mmseg(model, weights.to_mmseg(without))
+    with pytest.raises(InputError, match=r"left over .*neck"):
+        weights.load_mmseg(without, weights.to_mmseg(model))
+
+
+def test_unconverted_timm_weights_are_refused_where_mmseg_ones_belong(model):
+    """The most costly trap: a non-strict load would take these "successfully" and use none."""
+    with pytest.raises(InputError, match="missing"):
+        weights.load_mmseg(model, weights.to_timm(model.encoder))
+
+
+def test_timm_left_overs_are_told_and_others_refused(model):
+    state = weights.to_timm(model.encoder) | {"head.weight": torch.zeros(2), "norm.weight": torch.zeros(2)}
+    assert weights.load_timm(model.encoder, state) == ["head.weight", "norm.weight"]
+    with pytest.raises(InputError, match=r"left over \(dist_token\)"):
+        weights.load_timm(model.encoder, state | {"dist_token": torch.zeros(1)})
+    with_norm = recipes.build_model(replace(TOY, final_norm=True), 12)
+    with pytest.raises(InputError, match=r"missing \(final_norm.weight, final_norm.bias\)"):
+        weights.load_timm(with_norm.encoder, weights.to_timm(model.encoder))
+
+
+def test_timm_position_embedding_is_resized(model):
+    state = weights.to_timm(model.encoder)
+    state["pos_embed"] = torch.randn(1, 197, TOY.width)
+    weights.load_timm(model.encoder, state)
+    assert torch.equal(model.encoder.position_embedding[:, 0], state["pos_embed"][:, 0])
+    state["pos_embed"] = torch.randn(1, 198, TOY.width)
+    with pytest.raises(InputError, match="198 rows"):
+        weights.load_timm(model.encoder, state)
+
+
+class Bomb:
+    def __reduce__(self):
+        return (open, ("exploded", "w"))
+
+
+def test_pickles_are_not_executed(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": Bomb()}, "bomb.pth")
+    (tmp_path / "raw.pth").write_bytes(pickle.dumps(Bomb(), protocol=2))
+    for name in ("bomb.pth", "raw.pth"):
+        with pytest.raises(InputError, match=name):
+            weights.load_mmseg(model, tmp_path / name)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a zip"])
+def test_damaged_checkpoints_get_one_sentence(model, tmp_path, content):
+    for name in ("c.pth", "c.safetensors"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=name) as error:
+            weights.load_mmseg(model, tmp_path / name)
+        assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match="no such weights file"):
+        weights.load(model, tmp_path / "missing.safetensors")
+
+
+def test_a_truncated_file_of_ours(model, tmp_path):
+    path = tmp_path / "w.safetensors"
+    weights.save(model, path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InputError, match="not a whole safetensors file"):
+        weights.load(model, path)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A local web server over tmp_path/www."""
+    folder = tmp_path / "www"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(folder))
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def test_a_published_checkpoint_is_fetched_verified_and_cached(model, server, tmp_path, monkeypatch, capsys):
+    folder, address = server
+    monkeypatch.setenv("VITSEG_CACHE", str(tmp_path / "cache"))
+    torch.save({"state_dict": weights.to_mmseg(model)}, folder / "c.pth")
+    prefix = hashlib.sha256((folder / "c.pth").read_bytes()).hexdigest()[:8]
+    row = replace(recipes.get("deit_s16_160k").published, url=f"{address}/c.pth", sha256_prefix=prefix)
+    other = recipes.build_model(TOY, 12)
+    weights.load_mmseg(other, row)
+    assert same(model, other)
+    (folder / "c.pth").unlink()
+    weights.load_mmseg(recipes.build_model(TOY, 12), row)  # from the cache
+    torch.save({"state_dict": {}}, folder / "d.pth")
+    with pytest.raises(InputError, match="SHA256"):
+        weights.load_mmseg(other, replace(row, url=f"{address}/d.pth"))
