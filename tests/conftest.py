@@ -1,11 +1,14 @@
 """What all tests share: the reference values, and where the data are."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -28,6 +31,21 @@ def rules() -> dict:
 def toy_root() -> Path:
     """The committed toy scenes."""
     return ROOT / "data" / "toy_scenes"
+
+
+@pytest.fixture(scope="session")
+def ade20k_root(tmp_path_factory) -> Path:
+    """ADE20K where VITSEG_DATA names it, else one picture of noise in its layout and with its classes."""
+    if os.environ.get("VITSEG_DATA"):
+        return Path(os.environ["VITSEG_DATA"])
+    root = tmp_path_factory.mktemp("ade20k_shaped")
+    rng = np.random.default_rng(0)
+    for split in ("training", "validation"):
+        for kind, shape, suffix in (("images", (150, 200, 3), "jpg"), ("annotations", (150, 200), "png")):
+            path = root / kind / split / f"noise.{suffix}"
+            path.parent.mkdir(parents=True)
+            Image.fromarray(rng.integers(0, 151, shape, dtype=np.uint8)).save(path)
+    return root
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from vitseg_lib.data.loading import SegmentationFolder
+from vitseg_lib.data.loading import FaultsAsItems, SegmentationFolder
 from vitseg_lib.engine.inference import Mode, predict
 from vitseg_lib.engine.metrics import ConfusionMatrix
 from vitseg_lib.files import InputError
@@ -31,7 +31,9 @@ def evaluate(
     """
     dataset = SegmentationFolder(root, split)
     count = min(limit or len(dataset), len(dataset))
-    loader = DataLoader(dataset, batch_size=None, sampler=range(count), num_workers=workers, collate_fn=_as_it_is)
+    loader = DataLoader(
+        FaultsAsItems(dataset), batch_size=None, sampler=range(count), num_workers=workers, collate_fn=_as_it_is
+    )
     confusion, was_training = ConfusionMatrix(len(dataset.classes)), model.training
     model.eval()
     try:

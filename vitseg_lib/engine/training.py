@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from vitseg_lib import files
-from vitseg_lib.data.ade20k import read_classes
+from vitseg_lib.data.ade20k import SPLITS, list_pairs, read_classes
 from vitseg_lib.data.loading import train_loader
 from vitseg_lib.data.transforms import TrainPipeline
 from vitseg_lib.engine.checkpoints import Log, RunFolder, StopSignal
@@ -60,6 +60,8 @@ def train(
     step t runs on random numbers from (seed, t). So a run can be repeated, and a resumed one is the run that was never
     stopped. `on_step` receives every line of the log as it is written.
     """
+    for split in SPLITS:  # a fault in the data set should show before anything is written
+        list_pairs(root, split)
     classes = read_classes(root)
     folder = RunFolder.open(out, recipe, seed=seed, classes=classes, resume=resume)
     model = starting_model(recipe, len(classes), seed=seed, pretrained=None if resume else recipe.pretrained)
