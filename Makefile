@@ -38,10 +38,10 @@ format: setup  ## mend what lint can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-pins: setup  ## renew requirements.txt and environment.yml from pyproject.toml's ranges
+pins: setup  ## renew requirements.txt, environment.yml and the table of recipes in README.md
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --all-extras --upgrade --quiet \
 		--no-header --no-emit-index-url --no-annotate pyproject.toml -o requirements.txt
-	$(BIN)/python tests/pins.py
+	$(BIN)/python tests/renew.py
 
 bench: setup  ## speed, side by side, as ratios
 	$(BIN)/python benchmarks/run.py

@@ -12,7 +12,7 @@ from PIL import Image
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-sys.path.insert(0, str(TESTS / "reference"))
+sys.path[:0] = [str(TESTS), str(TESTS / "reference")]
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--batch-size", type=_positive, help="images a step (default: the recipe's)")
     train.add_argument("--evaluate-every", type=_positive, help="steps between evaluations and checkpoints")
     train.add_argument("--pretrained", help="timm tag or file for the encoder, or `none` (default: the recipe's)")
-    train.add_argument("--seed", type=int, default=0, help="what random numbers start from (default: 0)")
+    train.add_argument("--seed", type=_natural, default=0, help="what random numbers start from (default: 0)")
     train.add_argument("--resume", action="store_true", help="go on with the run in --out, exactly")
     _machine(train)
 
@@ -136,12 +136,21 @@ def _data(command: argparse.ArgumentParser) -> None:
 
 def _machine(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: the best there is)")
-    command.add_argument("--workers", type=int, help="processes that read images (default: 0 on a CPU, else up to 8)")
+    command.add_argument(
+        "--workers", type=_natural, help="processes that read images (default: 0 on a CPU, else up to 8)"
+    )
     command.add_argument("--no-progress", action="store_true", help="no progress bars")
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
-    return value
+    return _at_least(1, text)
+
+
+def _natural(text: str) -> int:
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of {least} or more")
+    return int(text)

@@ -165,7 +165,8 @@ def convert(options: Namespace) -> None:
         if options.to == "timm":
             save_file({key: v.contiguous() for key, v in weights.to_timm(model.encoder).items()}, temporary)
         else:
-            torch.save({"meta": {"CLASSES": list(classes.names)}, "state_dict": weights.to_mmseg(model)}, temporary)
+            with temporary.open("wb") as file:
+                torch.save({"meta": {"CLASSES": list(classes.names)}, "state_dict": weights.to_mmseg(model)}, file)
     print(f"wrote {path}")
 
 

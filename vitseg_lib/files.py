@@ -177,9 +177,7 @@ def _fetch(url: str, part: Path, path: Path, progress: bool) -> None:
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
         with explain_writing(part), part.open("ab" if start else "wb") as file:
-            bar = tqdm(
-                total=total, initial=start, desc=path.name, unit="B", unit_scale=True, disable=not progress
-            )
+            bar = tqdm(total=total, initial=start, desc=path.name, unit="B", unit_scale=True, disable=not progress)
             with bar:
                 while chunk := _read(response):
                     file.write(chunk)

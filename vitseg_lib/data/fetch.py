@@ -37,6 +37,13 @@ class Report:
     complete: bool
     deep: bool
 
+    def __str__(self) -> str:
+        """Return one sentence for the command line."""
+        pairs = " and ".join(f"{count:,} {split}" for split, count in self.pairs.items())
+        looked_at = "every pixel and label" if self.deep else "names, headers and sizes"
+        whole = "all of ADE20K; " if self.complete else ""
+        return f"{self.root}: {whole}{pairs} pairs, {self.classes} classes; {looked_at} checked and sound."
+
 
 def fetch_ade20k(
     root: str | Path,
@@ -44,12 +51,12 @@ def fetch_ade20k(
     url: str = ADE20K_URL,
     sha1: str | None = ADE20K_SHA1,
     progress: bool = True,
-    keep_zip: bool = False,
+    keep_zip: bool = True,
 ) -> Path:
     """Fetch ADE20K's archive beside `root`, verify it, unpack it into `root`, and return `root`.
 
     An interrupted download goes on where it stopped; `root` appears only when everything is unpacked, and is
-    returned untouched when it holds images already. The archive is removed at the end unless `keep_zip`.
+    returned untouched when it holds images already. The archive stays beside it if `keep_zip`.
 
     Raises `InputError` if `root` holds something else, or the archive cannot be had or is not what it should be.
     """
@@ -76,7 +83,7 @@ def unpack(archive: str | Path, root: str | Path, *, progress: bool = True) -> N
         raise InputError(f"Will not unpack into {root}: it exists and is not empty; move it away or name another.")
     # One name for every attempt, so that what a killed one left behind is cleared away by the next.
     temporary = root.parent / f".{root.name}.unpacking"
-    with explain_writing(root):
+    with explain_writing(root, temporary):
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:

@@ -74,7 +74,7 @@ class EndlessSampler(Sampler):
             position += self.world
 
 
-class _FaultsAsItems(Dataset):
+class FaultsAsItems(Dataset):
     """Hands an `InputError` over as an item: raised in a worker it would reach the user wrapped in a traceback."""
 
     def __init__(self, dataset: SegmentationFolder) -> None:
@@ -92,10 +92,14 @@ class TrainLoader(DataLoader):
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield batches: pixels, float32 (B, 3, H, W), and labels, int64 (B, H, W)."""
+        fault = None
         for batch in super().__iter__():
             if isinstance(batch, InputError):
-                raise batch
+                fault = batch
+                break
             yield batch
+        if fault is not None:  # raised out here, where the workers have ended: a traceback would keep them waiting
+            raise fault
 
 
 def train_loader(
@@ -128,13 +132,12 @@ def train_loader(
         world=world,
     )
     return TrainLoader(
-        _FaultsAsItems(dataset),
+        FaultsAsItems(dataset),
         batch_size=batch_size,
         sampler=sampler,
         num_workers=workers,
         collate_fn=_collate,
         worker_init_fn=_start_worker,
-        persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # the loader must not draw from the global stream, which dropout uses
     )

@@ -61,8 +61,8 @@ class RunFolder:
         """Write last.safetensors and, last of all, resume.pt: a kill in between repeats steps and loses none."""
         self.save_weights("last", model, step)
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
-        with files.atomic_path(self.path / "resume.pt") as temporary:
-            torch.save(state, temporary)
+        with files.atomic_path(self.path / "resume.pt") as temporary, temporary.open("wb") as file:
+            torch.save(state, file)  # a file object, so that a full disk is an OSError that says so
 
     def save_weights(self, name: str, model: nn.Module, step: int) -> None:
         """Write NAME.safetensors with the recipe's name and the classes in its header."""

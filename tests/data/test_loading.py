@@ -1,0 +1,186 @@
+"""What comes at which place of a run: the same whatever the workers, the resumption and the processes."""
+
+import itertools
+import multiprocessing
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vitseg_lib.data.loading import EndlessSampler, SegmentationFolder, train_loader
+from vitseg_lib.data.transforms import TrainPipeline
+from vitseg_lib.files import InputError
+
+PIPELINE = TrainPipeline(crop=16, scale=(64, 16))
+COUNT = 7
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("set")
+    for split in ("training", "validation"):
+        for room in ("images", "annotations"):
+            (root / room / split).mkdir(parents=True)
+        for number in range(COUNT):
+            rng = np.random.default_rng(number)
+            mask = np.full((20, 24), number + 1, np.uint8)
+            mask[:, 12:] = 100
+            Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(
+                root / "images" / split / f"{number}.png"
+            )
+            Image.fromarray(mask).save(root / "annotations" / split / f"{number}.png")
+    return root
+
+
+def batches(root, count=None, **options):
+    options = {"batch_size": 3, "seed": 1, "stop_step": 6} | options
+    return list(itertools.islice(train_loader(root, PIPELINE, **options), count))
+
+
+def assert_same(left, right):
+    assert len(left) == len(right) > 0
+    for (pixels, labels), (other_pixels, other_labels) in zip(left, right, strict=True):
+        assert torch.equal(pixels, other_pixels) and torch.equal(labels, other_labels)
+
+
+# The folder
+
+
+def test_a_folder_without_transform_gives_what_it_read(root):
+    folder = SegmentationFolder(root, "validation")
+    assert len(folder) == COUNT and len(folder.classes) == 150
+    image, labels = folder[3]
+    assert image.shape == (20, 24, 3) and labels[0, 0] == 3 and labels[0, 23] == 99
+    np.testing.assert_array_equal(folder[-4][0], image)
+    assert len([pair for pair in folder]) == COUNT  # noqa: C416
+
+
+def test_random_changes_depend_on_seed_and_position_only(root):
+    folder = SegmentationFolder(root, "training", transform=PIPELINE, seed=5)
+    again = SegmentationFolder(root, "training", transform=PIPELINE, seed=5)
+    other = SegmentationFolder(root, "training", transform=PIPELINE, seed=6)
+    image, labels = SegmentationFolder(root, "training")[2]
+    expected, _ = PIPELINE(image, labels, np.random.default_rng((5, 40)))
+    _ = again[(1, 0)]
+    assert torch.equal(folder[(40, 2)][0], expected) and torch.equal(again[(40, 2)][0], expected)
+    assert not torch.equal(other[(40, 2)][0], expected) and not torch.equal(folder[(41, 2)][0], expected)
+    assert torch.equal(folder[2][0], folder[(2, 2)][0])
+
+
+# The sampler
+
+
+def test_every_epoch_visits_everything_once_in_its_own_order():
+    visits = list(EndlessSampler(COUNT, seed=0, stop=3 * COUNT))
+    assert [position for position, _ in visits] == list(range(3 * COUNT))
+    epochs = [[index for _, index in visits[start : start + COUNT]] for start in range(0, 3 * COUNT, COUNT)]
+    assert all(sorted(epoch) == list(range(COUNT)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert list(EndlessSampler(COUNT, seed=0, stop=COUNT)) != list(EndlessSampler(COUNT, seed=1, stop=COUNT))
+
+
+def test_it_never_ends_without_a_stop():
+    assert len(list(itertools.islice(EndlessSampler(COUNT, seed=0), 1000))) == 1000
+
+
+@pytest.mark.parametrize("start", [0, 1, COUNT, 2 * COUNT + 3])
+def test_a_resumed_sampler_goes_on_as_if_uninterrupted(start):
+    whole = list(EndlessSampler(COUNT, seed=0, stop=30))
+    assert list(EndlessSampler(COUNT, seed=0, start=start, stop=30)) == whole[start:]
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+def test_ranks_share_the_positions_out(world):
+    shares = [list(EndlessSampler(COUNT, seed=0, stop=24, rank=rank, world=world)) for rank in range(world)]
+    assert len({len(share) for share in shares}) == 1
+    assert sorted(itertools.chain(*shares)) == list(EndlessSampler(COUNT, seed=0, stop=24))
+
+
+def test_the_order_and_the_changes_use_different_streams():
+    order = [index for _, index in EndlessSampler(1000, seed=3, stop=1000)]
+    assert order != np.random.default_rng((3, 0)).permutation(1000).tolist()
+
+
+# The loader
+
+
+def test_batches_are_full_and_typed(root):
+    loaded = batches(root)
+    assert len(loaded) == 6  # 18 places in a set of 7: batches run across the epochs
+    for pixels, labels in loaded:
+        assert pixels.shape == (3, 3, 16, 16) and pixels.dtype == torch.float32
+        assert labels.shape == (3, 16, 16) and labels.dtype == torch.int64
+        assert {*labels.unique().tolist()} <= {*range(150), 255}
+
+
+def test_a_batch_larger_than_the_set(root):
+    assert batches(root, batch_size=20, stop_step=2)[1][0].shape[0] == 20
+
+
+def test_batches_follow_the_sampler_and_the_seeds(root):
+    folder = SegmentationFolder(root, "training", transform=PIPELINE, seed=1)
+    places = list(EndlessSampler(COUNT, seed=1, start=6, stop=9))
+    pixels, labels = batches(root)[2]
+    for number, place in enumerate(places):
+        assert torch.equal(pixels[number], folder[place][0])
+        assert torch.equal(labels[number], folder[place][1].long())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_nothing(root, workers):
+    assert_same(batches(root, workers=workers), batches(root))
+
+
+def test_resuming_changes_nothing(root):
+    assert_same(batches(root, start_step=4), batches(root)[4:])
+    assert_same(batches(root, start_step=4, stop_step=None, count=2), batches(root)[4:])
+
+
+def test_processes_together_take_what_one_takes_alone(root):
+    alone = batches(root, batch_size=4, stop_step=3)
+    ranks = [batches(root, batch_size=2, stop_step=3, rank=rank, world=2) for rank in range(2)]
+    for step, (pixels, _) in enumerate(alone):
+        assert torch.equal(pixels[0::2], ranks[0][step][0]) and torch.equal(pixels[1::2], ranks[1][step][0])
+
+
+def test_other_seeds_give_other_batches(root):
+    assert not torch.equal(batches(root)[0][0], batches(root, seed=2)[0][0])
+
+
+def test_loading_leaves_the_global_random_state_alone(root):
+    before = torch.random.get_rng_state()
+    batches(root)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_the_loader_can_be_sent_to_a_process_that_spawns(root):
+    loader = train_loader(root, PIPELINE, batch_size=2, seed=0)
+    for part in (loader.dataset, loader.sampler, loader.collate_fn, loader.worker_init_fn):
+        pickle.loads(pickle.dumps(part))
+
+
+@pytest.mark.slow
+def test_spawned_workers_give_the_same_batches(root):
+    loader = train_loader(root, PIPELINE, batch_size=3, seed=1, stop_step=6, workers=2)
+    loader.multiprocessing_context = multiprocessing.get_context("spawn")
+    assert_same(list(loader), batches(root))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_file_is_one_sentence_wherever_it_is_read(root, tmp_path, workers):
+    for split_folder in (path for path in root.rglob("*") if path.is_file()):
+        copy = tmp_path / split_folder.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(split_folder.read_bytes())
+    broken = tmp_path / "images" / "training" / "4.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    with pytest.raises(InputError, match=r"4\.png is damaged or truncated") as caught:
+        batches(tmp_path, workers=workers)
+    assert type(caught.value) is InputError and "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_no_data_set_is_refused_at_once(tmp_path):
+    with pytest.raises(InputError, match="is missing"):
+        train_loader(tmp_path, PIPELINE, batch_size=1, seed=0)

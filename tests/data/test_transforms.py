@@ -1,0 +1,249 @@
+"""The transforms against torch, closed forms and hand counts."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vitseg_lib.data import colour, transforms
+from vitseg_lib.data.transforms import EvalPipeline, TrainPipeline, fit_size, resize_image, resize_labels
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.integers(0, 256, (37, 53, 3), dtype=np.uint8)
+LABELS = RNG.integers(0, 150, (37, 53), dtype=np.uint8)
+SIZES = [(37, 53), (74, 106), (19, 27), (1, 1), (100, 31), (5, 200)]
+
+
+# Resize
+
+
+def test_sizes_of_the_reference(rules):
+    for name, (height, width) in rules["test_resize"].items():
+        assert fit_size(*map(int, name.split("x"))) == (height, width)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (17, 4000), (4000, 17), (1, 10_000), (3, 2)])
+def test_any_size_fits_and_has_at_least_a_pixel(height, width):
+    new_height, new_width = fit_size(height, width)
+    assert 1 <= min(new_height, new_width) <= 512 and max(new_height, new_width) <= 2048
+    assert max(new_height, new_width) == 2048 or min(new_height, new_width) == 512
+    assert fit_size(width, height) == (new_width, new_height)
+    assert fit_size(height, width, (512, 2048)) == (new_height, new_width)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_images_are_resized_as_by_the_formula(size):
+    # Half-pixel bilinear in float64, one pixel at a time: the tent's two neighbours, the edge repeated.
+    def taps(new, old):
+        at = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+        low = np.floor(at).astype(int)
+        return low, np.minimum(low + 1, old - 1), at - low
+
+    top, bottom, down = taps(size[0], 37)
+    left, right, across = taps(size[1], 53)
+    rows = IMAGE[top] * (1 - down)[:, None, None] + IMAGE[bottom] * down[:, None, None]
+    exact = rows[:, left] * (1 - across)[:, None] + rows[:, right] * across[:, None]
+    resized = resize_image(IMAGE, size)
+    assert resized.dtype == np.uint8 and resized.shape == (*size, 3)
+    assert np.abs(resized - exact).max() <= 0.5 + 1e-3
+
+
+def test_no_antialias():
+    stripes = np.zeros((1, 64, 3), np.uint8)
+    stripes[:, 1::4] = stripes[:, 2::4] = 255
+    assert (resize_image(stripes, (1, 16)) == 255).all()  # an antialiasing filter would give grey
+
+
+def test_resizing_returns_a_new_array():
+    resized = resize_image(IMAGE, IMAGE.shape[:2])
+    np.testing.assert_array_equal(resized, IMAGE)
+    assert not np.shares_memory(resized, IMAGE)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_labels_are_resized_as_torch_nearest(size):
+    expected = F.interpolate(torch.from_numpy(LABELS)[None, None].float(), size=size, mode="nearest")[0, 0]
+    np.testing.assert_array_equal(resize_labels(LABELS, size), expected.numpy())
+
+
+def test_label_indices_by_hand():
+    assert resize_labels(np.array([[10, 20, 30]], np.uint8), (1, 5)).tolist() == [[10, 10, 20, 20, 30]]
+    assert resize_labels(np.array([[1, 2, 3, 4, 5]], np.uint8), (2, 3)).tolist() == [[1, 2, 4], [1, 2, 4]]
+
+
+def test_random_scale_is_uniform_and_truncated():
+    drawn = [transforms.random_scale(np.random.default_rng(seed), (2048, 512), (0.5, 2.0)) for seed in range(2000)]
+    shorts = np.array([short for _, short in drawn])
+    assert 256 <= shorts.min() < 262 and 1018 < shorts.max() < 1024
+    assert abs(shorts.mean() - 640) < 15
+    assert all(4 * short <= long <= 4 * short + 3 for long, short in drawn)
+
+
+# Crop
+
+
+class Script:
+    """A generator that plays back the given integers, and remembers the bounds it was asked for."""
+
+    def __init__(self, *values):
+        self.values, self.bounds = list(values), []
+
+    def integers(self, bound):
+        self.bounds.append(bound)
+        return self.values.pop(0)
+
+
+def halves() -> np.ndarray:
+    """Eight rows, 32 columns: class 0 on the left half, class 1 on the right."""
+    return np.repeat([[0] * 16 + [1] * 16], 8, axis=0).astype(np.uint8)
+
+
+def test_the_first_good_draw_is_taken():
+    # Class 1 has 0, 6 and 5 of the window's 8 columns: all one class, exactly 75 %, and 62.5 %.
+    rng = Script(0, 0, 0, 14, 0, 13, 0, 12)
+    assert transforms.crop_box(halves(), 8, rng) == (0, 13, 8, 21)
+    assert rng.bounds == [1, 25] * 3, "offsets from 0 to side - crop, both included"
+
+
+def test_after_ten_bad_draws_the_eleventh_is_taken_unchecked():
+    rng = Script(*[0, 0] * 10, 0, 1, 0, 13)
+    assert transforms.crop_box(halves(), 8, rng) == (0, 1, 8, 9)
+    assert rng.values == [0, 13]
+
+
+def test_ignored_pixels_count_for_nothing():
+    labels = halves()
+    labels[:, :16] = 255  # what remains is one class, or none
+    rng = Script(*[0, 13] * 5, *[0, 0] * 5, 0, 7)
+    assert transforms.crop_box(labels, 8, rng) == (0, 7, 8, 15)
+    labels[:, 0], labels[:, 1] = 3, 1  # one column each, and six that do not count: half and half
+    assert transforms.crop_box(labels, 8, Script(0, 0)) == (0, 0, 8, 8)
+
+
+def test_no_check_when_one_class_may_fill_the_crop():
+    assert transforms.crop_box(np.zeros((8, 32), np.uint8), 8, Script(0, 5), max_class_share=1.0) == (0, 5, 8, 13)
+
+
+def test_class_share_by_hand():
+    assert transforms.largest_class_share(np.array([[1, 1, 1, 7, 255, 255]], np.uint8)) == 0.75
+    assert transforms.largest_class_share(np.full((2, 2), 255, np.uint8)) == 1.0
+
+
+def test_offsets_are_uniform_and_reach_both_ends():
+    rng = np.random.default_rng(0)
+    tops, lefts, bottoms, rights = np.array([transforms.random_box(rng, 12, 9, 8) for _ in range(4000)]).T
+    assert (bottoms - tops == 8).all() and (rights - lefts == 8).all()
+    for offsets, count in ((tops, 5), (lefts, 2)):
+        counts = np.bincount(offsets)
+        assert len(counts) == count and np.abs(counts - 4000 / count).max() < 4 * np.sqrt(4000 / count)
+
+
+def test_a_smaller_image_is_taken_whole():
+    assert transforms.random_box(np.random.default_rng(0), 5, 7, 8) == (0, 0, 5, 7)
+    box = (1, 2, 4, 7)
+    np.testing.assert_array_equal(transforms.crop_array(IMAGE, box), IMAGE[1:4, 2:7])
+
+
+# Normalise, pad, pipelines
+
+
+def test_normalise_and_back():
+    pixels = transforms.normalise(IMAGE)
+    exact = (IMAGE - np.array([123.675, 116.28, 103.53])) / np.array([58.395, 57.12, 57.375])
+    assert pixels.dtype == torch.float32 and pixels.is_contiguous()
+    np.testing.assert_allclose(pixels.numpy(), exact.transpose(2, 0, 1), atol=1e-6)
+    np.testing.assert_array_equal(transforms.denormalise(pixels), IMAGE)
+
+
+def test_pad_fills_right_and_bottom():
+    pixels, labels = transforms.pad(torch.ones(3, 2, 5), np.zeros((2, 5), np.uint8), 4)
+    assert pixels.shape == (3, 4, 5) and labels.shape == (4, 5)
+    assert (pixels[:, :2] == 1).all() and (pixels[:, 2:] == 0).all()
+    assert (labels[:2] == 0).all() and (labels[2:] == 255).all()
+
+
+SMALL = TrainPipeline(crop=32, scale=(128, 32))
+
+
+def test_the_eight_steps_in_order_and_the_same_path():
+    *_, last = steps = list(SMALL.steps(IMAGE, LABELS, np.random.default_rng(5)))
+    names = ["read", "shift labels", "resize", "crop", "flip", "colour", "normalise", "pad"]
+    assert [step.name for step in steps] == names
+    pixels, labels = SMALL(IMAGE, LABELS, np.random.default_rng(5))
+    assert torch.equal(pixels, last.image) and np.array_equal(labels.numpy(), last.labels)
+
+
+def test_each_step_can_be_redone_from_its_parameters():
+    for seed in range(20):
+        step = {step.name: step for step in SMALL.steps(IMAGE, LABELS, np.random.default_rng(seed))}
+        image = resize_image(IMAGE, step["resize"].parameters["size"])
+        np.testing.assert_array_equal(step["resize"].image, image)
+        top, left, bottom, right = step["crop"].parameters["box"]
+        image = image[top:bottom, left:right]
+        image = image[:, ::-1] if step["flip"].parameters["flipped"] else image
+        np.testing.assert_array_equal(step["flip"].image, image)
+        for name, parameter in step["colour"].parameters["adjustments"]:
+            image = colour.ADJUST[name](image, parameter)
+        np.testing.assert_array_equal(step["colour"].image, image)
+        height, width = image.shape[:2]
+        pixels = transforms.normalise(image)
+        assert torch.equal(step["pad"].image[:, :height, :width], pixels)
+
+
+def test_image_and_labels_move_together():
+    # Red holds the label, so after any resize by nearest and any crop and flip the two must still agree.
+    pipeline = TrainPipeline(crop=24, scale=(53, 37), ratio_range=(1.0, 1.0), photometric=False)
+    image = np.repeat(LABELS[..., None], 3, axis=2)
+    for seed in range(10):
+        pixels, labels = pipeline(image, LABELS, np.random.default_rng(seed))
+        np.testing.assert_array_equal(transforms.denormalise(pixels)[..., 0], labels.numpy())
+
+
+def test_the_same_seed_gives_the_same_and_another_another():
+    one, again, other = (SMALL(IMAGE, LABELS, np.random.default_rng(seed))[0] for seed in (1, 1, 2))
+    assert torch.equal(one, again) and not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 4000), (3, 200), (64, 64)])
+def test_every_size_becomes_a_full_crop(size):
+    for seed in range(3):
+        labels = np.zeros(size, np.uint8)
+        pixels, labels = SMALL(np.zeros((*size, 3), np.uint8), labels, np.random.default_rng(seed))
+        assert pixels.shape == (3, 32, 32) and pixels.dtype == torch.float32
+        assert labels.shape == (32, 32) and labels.dtype == torch.uint8
+
+
+def test_padding_is_zero_after_normalising_and_ignored():
+    pipeline = TrainPipeline(crop=64, scale=(37, 53), ratio_range=(1.0, 1.0))
+    pixels, labels = pipeline(IMAGE, LABELS, np.random.default_rng(0))
+    assert (pixels[:, 37:] == 0).all() and (pixels[:, :, 53:] == 0).all()
+    assert (labels[37:] == 255).all() and (labels[:, 53:] == 255).all() and (labels[:37, :53] != 255).all()
+
+
+def test_flipping_happens_as_often_as_asked():
+    def flips(hflip):
+        pipeline = TrainPipeline(crop=4, scale=(8, 4), hflip=hflip, photometric=False)
+        return sum(
+            step.parameters["flipped"]
+            for seed in range(200)
+            for step in pipeline.steps(IMAGE[:8, :8], LABELS[:8, :8], np.random.default_rng(seed))
+            if step.name == "flip"
+        )
+
+    assert flips(0.0) == 0 and flips(1.0) == 200 and 70 < flips(0.5) < 130
+
+
+def test_the_originals_are_never_changed():
+    image, labels = IMAGE.copy(), LABELS.copy()
+    image.flags.writeable = labels.flags.writeable = False
+    for seed in range(5):
+        SMALL(image, labels, np.random.default_rng(seed))
+    EvalPipeline()(image)
+
+
+def test_eval_pipeline_resizes_and_normalises_only():
+    pixels = EvalPipeline(scale=(128, 32))(IMAGE)
+    expected = transforms.normalise(resize_image(IMAGE, fit_size(37, 53, (128, 32))))
+    assert torch.equal(pixels, expected) and pixels.shape == (3, 32, 46)
+    assert EvalPipeline()(np.zeros((4000, 17, 3), np.uint8)).shape == (3, 2048, 9)
+    assert EvalPipeline()(np.zeros((1, 1, 3), np.uint8)).shape == (3, 512, 512)

@@ -1,0 +1,75 @@
+"""Renew what is made from something else: environment.yml from the pins, README's table from recipes and results.
+
+`make pins` runs it; `tests/test_generated.py` fails when it was forgotten.
+"""
+
+import json
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from vitseg_lib import recipes
+
+ROOT = Path(__file__).parent.parent
+CONDA_PYTHON = {"python_version": "3.12", "python_full_version": "3.12.0"}
+BEGIN, END = "<!-- recipes: made by tests/renew.py -->", "<!-- end of recipes -->"
+
+
+def pins() -> dict[str, str]:
+    """Exact version by package, as the conda environment's Python gets them."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    found = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    kept = [r for r in found if r.marker is None or r.marker.evaluate(CONDA_PYTHON | {"sys_platform": "linux"})]
+    return {r.name.lower(): str(r.specifier) for r in kept}
+
+
+def environment() -> str:
+    """environment.yml: every direct dependency of pyproject.toml at its pin."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = sorted(Requirement(r).name for group in groups for r in group)
+    packages = "".join(f"      - {name}{pins()[name]}\n" for name in names)
+    return (
+        "# The same set as requirements.txt, for conda: conda env create -f environment.yml\n"
+        "# Made by `make pins`.\n"
+        "name: vitseg\nchannels:\n  - conda-forge\n"
+        f"dependencies:\n  - python={CONDA_PYTHON['python_version']}\n  - pip\n"
+        f"  - pip:\n{packages}      - -e .\n"
+    )
+
+
+def results() -> dict[str, dict]:
+    """The result files kept in the repository, by recipe."""
+    found = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((ROOT / "data" / "weights").glob("*.json"))]
+    return {result["recipe"]: result for result in found}
+
+
+def table() -> str:
+    """README's table of recipes; a row that was not run says so."""
+    rows = [
+        "| recipe | encoder | neck | final norm | steps | params (M) | published mIoU | with ms+flip | run here |",
+        "|---|---|:-:|:-:|--:|--:|--:|--:|---|",
+    ]
+    done = results()
+    for name in recipes.names():
+        recipe, row, run = recipes.get(name), recipes.get(name).published, done.get(name)
+        size = f"{recipe.depth} × {recipe.width}"
+        schedule = f"{recipe.iterations // 1000}k" if recipe.iterations >= 1000 else str(recipe.iterations)
+        figures = [f"{row.params_M:.2f}", f"{row.mIoU:.2f}", f"{row.mIoU_ms_flip:.2f}"] if row else ["", "–", "–"]
+        here = f"{run['mIoU']:.2f} on toy scenes" if run else "not run"
+        switches = ["yes" if on else "–" for on in (recipe.neck, recipe.final_norm)]
+        rows.append("| " + " | ".join([f"`{name}`", size, *switches, schedule, *figures, here]) + " |")
+    return "\n".join(rows)
+
+
+def readme() -> str:
+    """README.md with its table renewed."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}"
+
+
+if __name__ == "__main__":
+    (ROOT / "environment.yml").write_text(environment(), encoding="utf-8")
+    (ROOT / "README.md").write_text(readme(), encoding="utf-8")
