@@ -1,7 +1,7 @@
 """What each part of the segmenter is worth on the toy scenes: short runs, several seeds each.
 
     python benchmarks/ablation.py                       all variants, three seeds, about half an hour on two cores
-    python benchmarks/ablation.py --variants "no neck" --seeds 1
+    python benchmarks/ablation.py --variants "with the neck" --seeds 1
 
 Results go to benchmarks/results/ablation.json as each run ends; runs that are there already are not repeated.
 `--table` prints what the file holds and runs nothing.
@@ -45,7 +45,7 @@ def variants(base: Recipe) -> dict[str, tuple[Recipe, Callable[[nn.Module], None
         "no position embedding": (base, without_position),
         "only the last layer tapped": (replace(base, taps=(last,) * len(base.taps)), leave),
         "no auxiliary loss": (replace(base, aux_weight=0.0), leave),
-        "no neck": (replace(base, neck=False), leave),
+        "with the neck": (replace(base, neck=True), leave),
         "final LayerNorm": (replace(base, final_norm=True), leave),
     }
 

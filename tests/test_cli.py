@@ -150,7 +150,7 @@ def odd_images(folder):
     return [folder / name for name in made]
 
 
-@pytest.mark.parametrize("recipe", ["toy", "toy_no_neck"])
+@pytest.mark.parametrize("recipe", ["toy", "toy_mln"])
 def test_photographs_of_every_kind(recipe, tmp_path):
     photos = odd_images(tmp_path)
     assert vitseg("predict", *photos, "--recipe", recipe, "--weights", "random", "--out", tmp_path / "p") == 0
@@ -219,7 +219,7 @@ def test_a_label_outside_the_classes(refused, broken, tmp_path):
 
 
 def test_weights_of_another_model(refused, root, toy_file, tmp_path):
-    error = refused("evaluate", "toy_no_neck", "--weights", toy_file, "--data", root)
+    error = refused("evaluate", "toy_mln", "--weights", toy_file, "--data", root)
     assert "neck.branches.0" in error and "toy.safetensors" in error
     weights.save(recipes.build_model(recipes.get("toy"), 3), tmp_path / "three.safetensors")
     error = refused("evaluate", "toy", "--weights", tmp_path / "three.safetensors", "--data", root)

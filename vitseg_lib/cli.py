@@ -90,13 +90,11 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument("--overwrite", action="store_true", help="replace files that exist in --out")
     _machine(predict)
 
-    convert = add("convert", commands.convert, "write weights under the names other tools know")
+    convert = add("convert", commands.convert, "write weights under the names other tools know, or in half the bytes")
     _recipe(convert)
     _weights(convert)
-    convert.add_argument("--to", choices=("mmseg", "timm"), required=True, help="whose names")
-    convert.add_argument(
-        "--out", type=Path, help="file to write (default: RECIPE_mmseg.pth or RECIPE_timm.safetensors)"
-    )
+    convert.add_argument("--to", choices=("mmseg", "timm", "half"), required=True, help="whose names; half: ours")
+    convert.add_argument("--out", type=Path, help="file to write (default: RECIPE_mmseg.pth and so on)")
     return parser
 
 

@@ -150,9 +150,9 @@ def predict(options: Namespace) -> None:
 
 
 def convert(options: Namespace) -> None:
-    """Write weights under mmsegmentation's or timm's names."""
+    """Write weights under mmsegmentation's or timm's names, or under ours in half precision."""
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     from vitseg_lib.model import weights
 
@@ -161,12 +161,17 @@ def convert(options: Namespace) -> None:
     model = load_model(recipe, options.weights, num_classes=len(classes))
     suffix = "pth" if options.to == "mmseg" else "safetensors"
     path = options.out or Path(f"{recipe.name}_{options.to}.{suffix}")
-    with files.atomic_path(path, overwrite=False) as temporary:
-        if options.to == "timm":
-            save_file({key: v.contiguous() for key, v in weights.to_timm(model.encoder).items()}, temporary)
-        else:
-            with temporary.open("wb") as file:
-                torch.save({"meta": {"CLASSES": list(classes.names)}, "state_dict": weights.to_mmseg(model)}, file)
+    files.refuse_existing(path)
+    if options.to == "half":
+        weights.save(model, path, dtype=torch.float16, recipe=recipe.name, classes=classes.as_dict())
+    elif options.to == "timm":
+        state = {key: value.contiguous() for key, value in weights.to_timm(model.encoder).items()}
+        with files.atomic_path(path, overwrite=False) as temporary:
+            temporary.write_bytes(to_bytes(state))
+    else:
+        state = {"meta": {"CLASSES": list(classes.names)}, "state_dict": weights.to_mmseg(model)}
+        with files.atomic_path(path, overwrite=False) as temporary, temporary.open("wb") as file:
+            torch.save(state, file)
     print(f"wrote {path}")
 
 

@@ -97,7 +97,7 @@ def test_comparing_a_few_classes_at_a_time_changes_nothing(monkeypatch, at_once)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 300), (300, 2)])
-@pytest.mark.parametrize("name", ["toy", "toy_no_neck"])
+@pytest.mark.parametrize("name", ["toy", "toy_mln"])
 def test_the_smallest_and_the_narrowest_images(size, name):
     recipe = recipes.get(name)
     model = recipes.build_model(recipe, 3).eval()

@@ -80,11 +80,11 @@ def test_what_does_not_fit_is_named_and_nothing_is_changed(model, fault):
 
 
 def test_a_neck_that_is_missing_or_left_over_is_refused(model):
-    without = recipes.build_model(replace(TOY, neck=False), 12)
+    with_neck = recipes.build_model(replace(TOY, neck=True), 12)
     with pytest.raises(InputError, match=r"missing .*neck"):
-        weights.load_mmseg(model, weights.to_mmseg(without))
+        weights.load_mmseg(with_neck, weights.to_mmseg(model))
     with pytest.raises(InputError, match=r"left over .*neck"):
-        weights.load_mmseg(without, weights.to_mmseg(model))
+        weights.load_mmseg(model, weights.to_mmseg(with_neck))
 
 
 def test_unconverted_timm_weights_are_refused_where_mmseg_ones_belong(model):

@@ -70,7 +70,7 @@ def train(
     step, best = folder.load_state(model, optimizer) if resume else (0, 0.0)
     loader = train_loader(
         root,
-        TrainPipeline(crop=recipe.crop, scale=recipe.test_scale, ratio_range=recipe.train_ratios),
+        train_pipeline(recipe),
         batch_size=recipe.batch_size,
         seed=seed,
         start_step=step,
@@ -107,6 +107,16 @@ def train(
                 return None
     scores = scores or evaluate(model, root, recipe, progress=progress).scores()
     return write_result(folder, recipe, scores.as_dict(classes.names), best=best, seed=seed)
+
+
+def train_pipeline(recipe: Recipe) -> TrainPipeline:
+    """The recipe's random changes of a training image."""
+    return TrainPipeline(
+        crop=recipe.crop,
+        scale=recipe.test_scale,
+        ratio_range=recipe.train_ratios,
+        photometric=recipe.photometric,
+    )
 
 
 def starting_model(recipe: Recipe, num_classes: int, *, seed: int, pretrained: str | None) -> nn.Module:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from vitseg_lib import files
@@ -122,7 +122,7 @@ def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None
     if dtype is not None:
         state = {key: v.to(dtype) if v.is_floating_point() else v for key, v in state.items()}
     with files.atomic_path(path) as temporary:
-        save_file(state, temporary, metadata={key: json.dumps(value) for key, value in notes.items()})
+        temporary.write_bytes(to_bytes(state, metadata={key: json.dumps(value) for key, value in notes.items()}))
 
 
 def load(model: nn.Module, path: str | Path) -> dict[str, Any]:
