@@ -162,12 +162,12 @@ TOY = Recipe(
     test_scale=(512, 128),
     train_ratios=(1.0, 1.5),
     photometric=False,
-    iterations=1200,
+    iterations=1400,
     batch_size=8,
     learning_rate=3e-3,
     weight_decay=0.05,
     warmup=40,
-    evaluate_every=300,
+    evaluate_every=350,
 )
 SMALL = (TOY, replace(TOY, name="toy_mln", neck=True))
 

@@ -79,7 +79,9 @@ def train(
     )
     model.train()
     scores = None
-    bar = tqdm(total=recipe.iterations, initial=step, desc=recipe.name, unit="step", disable=not progress)
+    bar = tqdm(
+        total=recipe.iterations, initial=step, desc=recipe.name, unit="step", disable=not progress, mininterval=0.5
+    )
     with StopSignal() as stop, Log(folder.path / "log.jsonl", step) as log, bar:
         for pixels, labels in loader:
             lr = learning_rate(step, total=recipe.iterations, base=recipe.learning_rate, warmup=recipe.warmup)
@@ -99,8 +101,8 @@ def train(
             elif stop.asked:
                 folder.save_state(model, optimizer, step, best)
             log.write(**line)
+            bar.set_postfix(loss=f"{losses['loss']:.3f}", lr=f"{lr:.1e}", best=f"{best:.1f}", refresh=False)
             bar.update()
-            bar.set_postfix(loss=f"{losses['loss']:.3f}", lr=f"{lr:.1e}", best=f"{best:.1f}")
             if on_step is not None:
                 on_step(line)
             if stop.asked and step < recipe.iterations:

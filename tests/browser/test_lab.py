@@ -1,0 +1,92 @@
+"""A chapter in real JupyterLab, in headless Chromium, run from the top as a learner would run it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from conftest import ROOT
+
+pytestmark = pytest.mark.slow
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
+)
+
+RUN_ALL = """async () => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+  await panel.sessionContext.session.kernel.info;
+  window.finished = false;
+  void window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.finished = true; });
+}"""
+
+# What the notebook's model holds, so that cells that are scrolled out of sight count too.
+OUTPUTS = """() => window.jupyterapp.shell.currentWidget.context.model.toJSON().cells
+  .filter(cell => cell.cell_type === 'code').map(cell => [cell.execution_count, cell.outputs])"""
+
+
+@pytest.fixture(scope="module")
+def page():
+    """A page in the browser there is; without one a skip, or a failure where the browser is required."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        if os.environ.get("VITSEG_REQUIRE_BROWSER"):
+            pytest.fail("VITSEG_REQUIRE_BROWSER is set and there is no Chromium")
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
+        yield browser.new_page(viewport={"width": 1280, "height": 900})
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab over a copy of the notebooks and what they read."""
+    folder = tmp_path_factory.mktemp("course")
+    for name in ("notebooks", "data"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("ADEChallengeData2016", "*.zip"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = ["--no-browser", "--allow-root", f"--ServerApp.root_dir={folder}", f"--ServerApp.port={port}"]
+    settings += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", "--ServerApp.port_retries=0"]
+    command = [sys.executable, "-m", "jupyterlab", *settings]
+    log = (folder / "lab.log").open("w")
+    server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(f"{address}/api", timeout=2).close()
+            break
+        except OSError:
+            assert server.poll() is None, (folder / "lab.log").read_text()
+            time.sleep(0.5)
+    yield address
+    server.terminate()
+    server.wait(20)
+    log.close()
+
+
+CHAPTERS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_runs_from_the_top(page, lab, chapter):
+    page.goto(f"{lab}/lab/tree/notebooks/{chapter}?reset")
+    page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.context !== undefined", timeout=90_000)
+    page.evaluate(RUN_ALL)
+    page.wait_for_function("() => window.finished", timeout=180_000)
+    cells = page.evaluate(OUTPUTS)
+    assert [count for count, _ in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for _, found in cells for output in found]
+    assert [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"] == []
+    page.wait_for_selector(".jp-OutputArea img", timeout=20_000)
+    alternatives = page.eval_on_selector_all(".jp-OutputArea img", "found => found.map(i => i.alt)")
+    assert alternatives and all(len(alt) > 20 for alt in alternatives)
