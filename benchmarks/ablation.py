@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -46,25 +47,20 @@ def variants(base: Recipe) -> dict[str, tuple[Recipe, Callable[[nn.Module], None
         "only the last layer tapped": (replace(base, taps=(last,) * len(base.taps)), leave),
         "no auxiliary loss": (replace(base, aux_weight=0.0), leave),
         "with the neck": (replace(base, neck=True), leave),
-        "final LayerNorm": (replace(base, final_norm=True), leave),
     }
 
 
 def run(recipe: Recipe, change: Callable[[nn.Module], None], root: Path, seed: int) -> float:
     """Train one variant with one seed and return its mIoU on the validation scenes."""
-    build = training.starting_model
 
-    def changed(*arguments, **options):
-        model = build(*arguments, **options)
+    def build(*arguments, **options) -> nn.Module:
+        model = training.starting_model(*arguments, **options)
         change(model)
         return model
 
-    training.starting_model = changed
-    try:
-        with tempfile.TemporaryDirectory() as out:
-            return training.train(recipe, root, Path(out) / "run", seed=seed)["mIoU"]
-    finally:
-        training.starting_model = build
+    with tempfile.TemporaryDirectory() as out:
+        progress = sys.stderr.isatty()
+        return training.train(recipe, root, Path(out) / "run", seed=seed, progress=progress, build=build)["mIoU"]
 
 
 def table(content: dict) -> str:
@@ -84,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="toy")
     parser.add_argument("--data", type=Path, default=Path("data/toy_scenes"))
-    parser.add_argument("--iterations", type=int, default=200)
+    parser.add_argument("--iterations", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--variants", nargs="*", help="some of the variants instead of all")
     parser.add_argument("--table", action="store_true", help="print the table and run nothing")

@@ -128,6 +128,16 @@ def test_resuming_a_finished_run_changes_nothing(whole_run, root):
     assert (whole_run[1] / "last.safetensors").read_bytes() == before
 
 
+def test_a_run_killed_before_its_first_checkpoint_starts_over_with_its_pretrained_encoder(whole_run, root, tmp_path):
+    donor = recipes.build_model(TINY, 2)
+    torch.save(weights.to_timm(donor.encoder), tmp_path / "timm.pth")
+    recipe = replace(TINY, pretrained=str(tmp_path / "timm.pth"))
+    result = run(root, tmp_path / "run", recipe)
+    for name in ("resume.pt", "result.json", "last.safetensors", "best.safetensors"):
+        (tmp_path / "run" / name).unlink()
+    assert run(root, tmp_path / "run", recipe, resume=True) == result
+
+
 def test_a_damaged_checkpoint_is_named(root, tmp_path):
     run(root, tmp_path / "run")
     (tmp_path / "run" / "resume.pt").write_bytes(b"half")

@@ -69,10 +69,14 @@ class RunFolder:
         notes = {"recipe": self.settings["recipe"]["name"], "classes": self.settings["classes"], "step": step}
         weights.save(model, self.path / f"{name}.safetensors", **notes)
 
+    def has_state(self) -> bool:
+        """Whether there is something to resume from; a run killed before its first checkpoint starts over."""
+        return (self.path / "resume.pt").exists()
+
     def load_state(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
         """Fill model and optimiser from resume.pt, if there is one; (steps done, best mIoU so far)."""
         path = self.path / "resume.pt"
-        if not path.exists():  # stopped before the first checkpoint
+        if not self.has_state():
             return 0, 0.0
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)

@@ -53,18 +53,20 @@ def train(
     resume: bool = False,
     progress: bool = True,
     on_step: Callable[[dict[str, Any]], None] | None = None,
+    build: Callable[..., nn.Module] | None = None,
 ) -> dict[str, Any] | None:
     """Train a recipe on a data set into a run folder; returns what result.json holds, or None if asked to stop.
 
     What a run computes depends on its recipe, data and seed alone: sample i of the run is drawn from (seed, i) and
     step t runs on random numbers from (seed, t). So a run can be repeated, and a resumed one is the run that was never
-    stopped. `on_step` receives every line of the log as it is written.
+    stopped. `on_step` receives every line of the log as it is written; `build` takes the place of `starting_model`.
     """
     for split in SPLITS:  # a fault in the data set should show before anything is written
         list_pairs(root, split)
     classes = read_classes(root)
     folder = RunFolder.open(out, recipe, seed=seed, classes=classes, resume=resume)
-    model = starting_model(recipe, len(classes), seed=seed, pretrained=None if resume else recipe.pretrained)
+    pretrained = None if folder.has_state() else recipe.pretrained
+    model = (build or starting_model)(recipe, len(classes), seed=seed, pretrained=pretrained)
     model.to(device)
     optimizer = build_optimizer(model, recipe)
     step, best = folder.load_state(model, optimizer) if resume else (0, 0.0)

@@ -1,0 +1,276 @@
+"""Pictures: what they show, pixel by pixel where it can be told, what they say, and what they refuse."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vitseg_lib
+from vitseg_lib.data.ade20k import Classes
+from vitseg_lib.files import InputError
+from vitseg_lib.show import colours, figures, parts
+from vitseg_lib.show.picture import ACCENT, BODY, LARGEST_PNG, Picture, Sheet, text_width
+from vitseg_lib.show.pipeline_strip import BOXES, NAMES, pipeline_strip, scene
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+CLASSES = Classes(("wall, bare", "sky", "tree"), np.array([RED, GREEN, BLUE], np.uint8))
+ACCENT_BYTES = np.array([int(ACCENT[i : i + 2], 16) for i in (1, 3, 5)], np.uint8)
+
+
+def pixels_of(picture: Picture) -> np.ndarray:
+    return np.array(Image.open(io.BytesIO(picture.png)).convert("RGBA"))
+
+
+def has_colour(pixels: np.ndarray, colour: tuple[int, ...] | np.ndarray) -> int:
+    return int((pixels[..., :3] == np.array(colour)).all(axis=-1).sum())
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def labels() -> np.ndarray:
+    return np.random.default_rng(1).choice(np.array([0, 1, 2, 255], np.uint8), (16, 24))
+
+
+def test_overlay_mixes_by_alpha_and_leaves_ignored_pixels(image, labels):
+    assert (colours.overlay(image, labels, CLASSES, alpha=0) == image).all()
+    full = colours.overlay(image, labels, CLASSES, alpha=1)
+    assert all((full[labels == k] == CLASSES.colours[k]).all() for k in range(3))
+    assert (full[labels == 255] == image[labels == 255]).all()
+    grey = np.full((1, 1, 3), 100, np.uint8)
+    assert colours.overlay(grey, np.array([[0]], np.uint8), CLASSES, alpha=0.6).tolist() == [[[193, 40, 40]]]
+
+
+def test_flat_labels_leave_a_hole_where_nothing_is_labelled(labels):
+    flat = colours.flat(labels, CLASSES)
+    assert has_colour(flat, RED) == (labels == 0).sum()
+    assert (flat[labels == 255] == colours.UNLABELLED).all()
+
+
+def test_error_map_marks_wrong_pixels_and_never_ignored_ones(image, labels):
+    prediction = np.roll(labels % 3, 1, axis=0)
+    wrong = sum(
+        truth != predicted and truth != 255 for truth, predicted in zip(labels.flat, prediction.flat, strict=True)
+    )
+    marked = colours.error_map(image, labels, prediction, CLASSES)
+    assert has_colour(marked, ACCENT_BYTES) == wrong > 0
+    assert has_colour(colours.error_map(image, labels, labels, CLASSES), ACCENT_BYTES) == 0
+
+
+def test_glow_colours_the_cell_of_the_strongest_patch():
+    white = np.full((16, 24, 3), 255, np.uint8)
+    head = np.zeros((4, 3))
+    head[2, 1] = 0.01  # its strength does not matter, only that it is the strongest
+    coloured = colours.glow(white, head)[..., 2] < 128
+    expected = np.zeros((16, 24), bool)
+    expected[8:12, 8:16] = True
+    assert (coloured == expected).all()
+    assert (colours.glow(white, np.zeros((4, 3))) == 255).all()
+
+
+@pytest.mark.parametrize("function", [colours.overlay, lambda i, m, c: colours.error_map(i, m, m, c)])
+def test_sizes_that_differ_are_refused(function, image, labels):
+    with pytest.raises(ValueError, match=r"differ in size: \(16, 24\) and \(15, 24\)"):
+        function(image, labels[1:], CLASSES)
+
+
+def test_legend_lists_what_is_present_by_area():
+    mask = np.array([[2] * 5 + [0] * 2 + [255] * 9], np.uint8)
+    entries = parts.legend_entries([mask, mask], CLASSES)
+    assert [name for name, _ in entries] == ["tree", "wall", "not labelled"]
+    assert [tuple(colour) for _, colour in entries[:2]] == [BLUE, RED]
+    assert [name for name, _ in parts.legend_entries([mask % 3], CLASSES)] == ["wall", "tree"]
+
+
+def test_legend_flows_into_lines_that_fit():
+    entries = [(f"class number {n}", np.array(RED)) for n in range(9)]
+    places = parts.legend_places(entries, 300)
+    assert [line for _, line in places] == sorted(line for _, line in places)
+    assert all(
+        x + parts.SWATCH + 6 + text_width(name) <= 300 for (name, _), (x, _) in zip(entries, places, strict=True)
+    )
+    assert (
+        parts.legend_lines(entries, 1e6) == 1 < parts.legend_lines(entries, 300) <= 9 == parts.legend_lines(entries, 1)
+    )
+    assert parts.legend_lines([], 300) == 0
+
+
+def test_an_image_on_a_sheet_is_where_it_was_put_and_its_pixels_stay_squares():
+    sheet = Sheet(40, 30)
+    sheet.image(10, 5, 20, 20, np.array([[RED, GREEN], [BLUE, RED]], np.uint8))
+    drawn = pixels_of(sheet.picture(name="", alt=""))  # two dots to the CSS pixel
+    assert drawn.shape == (60, 80, 4)
+    assert has_colour(drawn[10:30, 20:40], RED) == has_colour(drawn[30:50, 20:40], BLUE) == 400
+    assert has_colour(drawn, GREEN) == 400
+    assert drawn[0, 0, 3] == 0  # outside the round corner nothing is drawn
+
+
+def test_what_is_drawn_later_covers_what_was_drawn_before():
+    sheet = Sheet(40, 40)
+    sheet.box(10, 10, 20, 20, face="#ff0000")
+    sheet.image(10, 10, 20, 20, np.full((1, 1, 3), (0, 0, 255), np.uint8))
+    assert has_colour(pixels_of(sheet.picture(name="", alt="")), RED) == 0
+
+
+def test_text_width_is_the_width_that_is_drawn():
+    words = "neck, upernet and inference"
+    sheet = Sheet(400, 40)
+    sheet.text(20, 20, words)
+    dark = pixels_of(sheet.picture(name="", alt=""))[10:70, 10:790, :3].min(axis=(0, 2)) < 128
+    columns = np.flatnonzero(dark)
+    drawn = (columns[-1] - columns[0] + 1) / 2
+    assert drawn == pytest.approx(text_width(words), abs=BODY / 4)
+
+
+def test_a_panel_shows_every_column_and_says_so(image, labels):
+    panel = figures.segmentation_panel([image] * 2, [labels] * 2, [labels % 3] * 2, classes=CLASSES, errors=True)
+    assert repr(panel) == "<Picture: image, truth, prediction and errors of 2 scenes>"
+    assert "Classes in sight: " in panel.alt and "not labelled" in panel.alt
+    photo = figures.segmentation_panel([image], predictions=[labels], classes=CLASSES)
+    assert repr(photo) == "<Picture: image and prediction of 1 scene>"
+    one = figures.segmentation_panel([image], [labels], classes=CLASSES)
+    assert repr(one) == "<Picture: image and truth of 1 scene>"
+    assert one.width < panel.width
+
+
+def test_a_panel_draws_the_masks_in_the_classes_colours(image):
+    mask = np.zeros((16, 24), np.uint8)
+    panel = figures.segmentation_panel([image], [mask], [mask + 1], classes=CLASSES)
+    tile = (2 * parts.TILE) * (2 * parts.TILE * 16 // 24)
+    drawn = pixels_of(panel)
+    assert has_colour(drawn, RED) >= tile
+    assert has_colour(drawn, GREEN) >= tile
+    assert has_colour(drawn, BLUE) == 0
+
+
+def test_a_panel_refuses_columns_of_different_lengths(image, labels):
+    with pytest.raises(ValueError):
+        figures.segmentation_panel([image] * 2, [labels], classes=CLASSES)
+
+
+def test_extreme_shapes_make_a_panel():
+    for height, width in ((1, 1), (4000, 17), (17, 4000)):
+        mask = np.zeros((height, width), np.uint8)
+        panel = figures.segmentation_panel([np.zeros((height, width, 3), np.uint8)], [mask], classes=CLASSES)
+        assert len(panel.png) > 0
+
+
+def test_legend_picture_keeps_the_order_it_is_given():
+    assert figures.legend(CLASSES, [2, 0]).alt == "A colour for each class: tree, wall."
+    assert repr(figures.legend(CLASSES)) == "<Picture: the colours of 3 classes>"
+
+
+def test_bars_are_as_long_as_their_values():
+    bars = figures.iou_bars([20.0, 80.0, np.nan], CLASSES)
+    assert bars.alt == "Bars of IoU in percent, longest first: sky 80, wall 20, tree did not occur; mean 50."
+    drawn = pixels_of(bars)
+    lengths = [(drawn[..., :3] == colour).all(-1).sum(axis=1).max() for colour in (RED, GREEN, BLUE)]
+    assert lengths[2] == 0
+    assert lengths[1] / lengths[0] == pytest.approx(4, rel=0.03)
+
+
+def test_bars_refuse_another_number_of_values():
+    with pytest.raises(ValueError, match="3 classes need 3 values"):
+        figures.iou_bars([1.0, 2.0], CLASSES)
+
+
+def test_attention_takes_one_head_or_many(image):
+    weights = np.random.default_rng(2).random((5, 4, 3))
+    many = figures.attention_on_image(image, weights, (1, 2))
+    assert repr(many) == "<Picture: attention of 5 heads>"
+    assert "from the patch in row 1, column 2" in many.alt
+    assert repr(figures.attention_on_image(image, weights[0])) == "<Picture: attention of 1 head>"
+
+
+def test_the_outline_is_around_the_patch_that_asks():
+    sheet = Sheet(100, 100)
+    parts.draw_outline(sheet, (10, 20, 60, 40), (3, 1), (4, 3))
+    dark = np.argwhere(pixels_of(sheet.picture(name="", alt=""))[4:-4, 4:-4, :3].max(axis=-1) < 60) + 4
+    middle = (dark.min(axis=0) + dark.max(axis=0) + 1) / 2 / 2  # dots → CSS pixels
+    assert middle.tolist() == pytest.approx([20 + 35, 10 + 30], abs=0.5)  # y, x: centre of the cell
+
+
+def test_curves_label_their_lines_apart():
+    x = [0, 10, 20]
+    picture = figures.curve({"a": (x, [3, 2, 1]), "b": (x, [3, 2, 1.01])}, x_name="step", y_name="loss")
+    assert repr(picture) == "<Picture: loss against step>"
+    assert parts.spread([50, 20, 21], least=16) == [52, 20, 36]
+    with pytest.raises(ValueError, match="1 to 4 lines"):
+        figures.curve({}, x_name="step", y_name="loss")
+
+
+def test_a_strip_lights_the_boxes_it_is_told_to():
+    unlit = has_colour(pixels_of(pipeline_strip()), ACCENT_BYTES)
+    assert unlit == 0
+    lit = {name: has_colour(pixels_of(pipeline_strip(name)), ACCENT_BYTES) for name in ("neck", "loss")}
+    assert min(lit.values()) > 1000
+    both = pipeline_strip("neck", "loss")
+    assert has_colour(pixels_of(both), ACCENT_BYTES) == sum(lit.values())
+    assert repr(both) == "<Picture: the pipeline, neck and loss lit>"
+    assert both.alt.endswith("Lit here: neck and loss.")
+
+
+def test_every_box_of_the_strip_is_a_file_of_the_library():
+    library = Path(vitseg_lib.__file__).parent
+    assert set(NAMES) <= {path.stem for path in library.rglob("*.py")}
+    assert all((library / box.room / f"{box.name}.py").exists() for box in BOXES)
+
+
+def test_a_box_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="no box is called 'nek'; the boxes are ade20k, "):
+        pipeline_strip("nek")
+
+
+def test_the_strips_scene_has_as_many_colours_as_classes():
+    image, mask = scene(64)
+    assert image.shape == mask.shape == (64, 64, 3)
+    assert len(np.unique(mask.reshape(-1, 3), axis=0)) == 5
+
+
+def test_a_picture_shows_image_and_words(monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        "IPython.display.display", lambda data, metadata=None, raw=False: shown.append((data, metadata))
+    )
+    picture = Sheet(80, 40).picture(name="a card", alt='nothing & "no one" <yet>')
+    picture._ipython_display_()
+    (image, metadata), (words, _) = shown
+    assert image["text/plain"] == "<Picture: a card>"
+    assert metadata == {"image/png": {"width": 80, "alt": 'nothing & "no one" <yet>'}}
+    assert "nothing &amp; &quot;no one&quot; &lt;yet&gt;" in words["text/html"]
+
+
+def test_a_heavy_picture_gets_fewer_dots():
+    noise = np.random.default_rng(3).integers(0, 256, (400, 400, 3), dtype=np.uint8)
+    sheet = Sheet(220, 220)
+    sheet.image(10, 10, 200, 200, noise)
+    heavy = sheet.picture(name="", alt="")
+    assert len(heavy.png) <= LARGEST_PNG
+    assert pixels_of(heavy).shape[1] in (220, 330)
+
+
+def test_a_picture_is_saved_whole_and_overwrites_nothing(tmp_path):
+    picture = pipeline_strip("neck")
+    for suffix, start in (("png", b"\x89PNG"), ("svg", b"<?xml")):
+        path = tmp_path / f"strip.{suffix}"
+        picture.save(path)
+        assert path.read_bytes().startswith(start)
+        with pytest.raises(InputError, match="it exists already"):
+            picture.save(path)
+        picture.save(path, overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["strip.png", "strip.svg"]
+
+
+def test_the_figures_touch_no_global_plotting_state():
+    code = (
+        "import sys, vitseg_lib.show.figures, vitseg_lib.show.pipeline_strip; print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("False", "")

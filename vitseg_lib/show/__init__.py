@@ -1,0 +1,1 @@
+"""From numbers to pictures: the course's figures and, later, its widgets."""

@@ -1,0 +1,147 @@
+"""The parts that figures are put together from: tiles in rows, legends, bars, scales."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from vitseg_lib.data.ade20k import Classes
+from vitseg_lib.show.colours import UNLABELLED
+from vitseg_lib.show.picture import INK, MUTED, PAPER, RULE, SMALL, UNIT, Sheet, text_width
+
+MARGIN = 3 * UNIT
+GAP = UNIT
+TILE = 24 * UNIT  # CSS pixels: the width of an image among others
+WIDTH = 2 * MARGIN + 3 * TILE + 2 * GAP  # of a sheet that holds three tiles in a row
+HEADING = 26
+SWATCH = 12  # the side of a colour in a legend
+LEGEND_LINE = 22
+BAR_LINE = 22
+
+EDGE = (0, 0, 0, 0.25)  # around a class's colour, for some are almost white
+
+Entry = tuple[str, np.ndarray]
+Place = tuple[float, float, float, float]  # x, y, width, height
+
+
+def short_name(name: str) -> str:
+    """The first of a class's synonyms: "building, edifice" → "building"."""
+    return name.split(",")[0].strip()
+
+
+def legend_entries(masks: Sequence[np.ndarray], classes: Classes) -> list[Entry]:
+    """Name and colour of every class in the masks, the largest first; "not labelled" last."""
+    area = sum(np.bincount(mask.ravel(), minlength=256) for mask in masks)
+    order = sorted((k for k in range(len(classes)) if area[k]), key=lambda k: -area[k])
+    entries = [(short_name(classes.names[k]), classes.colours[k]) for k in order]
+    return entries + ([("not labelled", UNLABELLED)] if area[classes.ignore] else [])
+
+
+def legend_places(entries: Sequence[Entry], width: float) -> list[tuple[float, int]]:
+    """Where each entry begins: x, and the number of its line, as words flow into lines of `width`."""
+    places, x, line = [], 0.0, 0
+    for name, _ in entries:
+        needed = SWATCH + 6 + text_width(name)
+        if x and x + needed > width:
+            x, line = 0.0, line + 1
+        places.append((x, line))
+        x += needed + 2.5 * UNIT
+    return places
+
+
+def legend_lines(entries: Sequence[Entry], width: float) -> int:
+    """How many lines of `width` the entries fill."""
+    return legend_places(entries, width)[-1][1] + 1 if entries else 0
+
+
+def draw_legend(sheet: Sheet, top: float, entries: Sequence[Entry]) -> None:
+    """Draw a legend as wide as the sheet, `top` CSS pixels from its top."""
+    for (name, colour), (x, line) in zip(entries, legend_places(entries, sheet.width - 2 * MARGIN), strict=True):
+        left, middle = MARGIN + x, top + LEGEND_LINE * (line + 0.5)
+        draw_swatch(sheet, left, middle - SWATCH / 2, SWATCH, SWATCH, colour)
+        sheet.text(left + SWATCH + 6, middle, name)
+
+
+def draw_swatch(sheet: Sheet, x: float, y: float, width: float, height: float, colour: np.ndarray) -> None:
+    """A patch of a class's colour with a thin edge, for some classes are almost white."""
+    sheet.box(x, y, width, height, face=tuple(colour / 255), edge=EDGE, line=0.8)
+
+
+def tile_places(rows: Sequence[Sequence[np.ndarray]], *, titled: int) -> tuple[list[list[Place]], float]:
+    """Where images in rows go, each fitted into its column, and where they end; the first `titled` rows have titles."""
+    places, y = [], float(MARGIN - (UNIT if titled else 0))
+    for number, row in enumerate(rows):
+        y += HEADING if number < titled else 0
+        sizes = [_fit(pixels) for pixels in row]
+        xs = [MARGIN + column * (TILE + GAP) for column in range(len(row))]
+        places.append(
+            [(x + (TILE - width) / 2, y, width, height) for x, (width, height) in zip(xs, sizes, strict=True)]
+        )
+        y += max(height for _, height in sizes) + GAP
+    return places, y - GAP
+
+
+def tile_width(places: list[list[Place]]) -> float:
+    """The width of a sheet for the tiles: room for two at least, as a legend stands below them."""
+    columns = max(2, *map(len, places))
+    return 2 * MARGIN + columns * TILE + (columns - 1) * GAP
+
+
+def draw_titles(sheet: Sheet, titles: Sequence[str], y: float) -> None:
+    """Write a small title above each column; `y` is the top of the tiles."""
+    for column, title in enumerate(titles):
+        sheet.text(MARGIN + column * (TILE + GAP), y - HEADING / 2 + 1, title, size=SMALL, colour=MUTED)
+
+
+def _fit(pixels: np.ndarray) -> tuple[float, float]:
+    """Width and height in CSS pixels: as wide as a tile, unless that makes it far taller than wide."""
+    height, width = pixels.shape[:2]
+    scale = min(TILE / width, 1.25 * TILE / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def draw_bar(
+    sheet: Sheet, left: float, middle: float, name: str, colour: np.ndarray, value: float, scale: float, number: str
+) -> None:
+    """A bar of `value` · `scale` CSS pixels, its name on the left, its number at its end."""
+    sheet.text(left - UNIT, middle, name, ha="right", colour=INK if np.isfinite(value) else MUTED)
+    length = value * scale if np.isfinite(value) else 0
+    if length:
+        draw_swatch(sheet, left, middle - 6, length, 12, colour)
+    sheet.box(left + length + UNIT - 3, middle - 8, text_width(number) + 6, 16, face=PAPER)
+    sheet.text(left + length + UNIT, middle, number, colour=INK if np.isfinite(value) else MUTED)
+
+
+def draw_scales(sheet: Sheet, box: Place, xs: np.ndarray, ys: np.ndarray) -> tuple[Callable, Callable]:
+    """Rules and numbers for a plot inside `box`; returns what turns a value into a place, for x and for y."""
+    x_ticks, y_ticks = (MaxNLocator(5).tick_values(values.min(), values.max()) for values in (xs, ys))
+    left, top, width, height = box
+
+    def x_of(value: float) -> float:
+        return left + width * (value - x_ticks[0]) / (x_ticks[-1] - x_ticks[0])
+
+    def y_of(value: float) -> float:
+        return top + height * (1 - (value - y_ticks[0]) / (y_ticks[-1] - y_ticks[0]))
+
+    for tick in y_ticks:
+        sheet.line([left, left + width], [y_of(tick)] * 2, colour=RULE)
+        sheet.text(left - UNIT, y_of(tick), f"{tick:g}", size=SMALL, colour=MUTED, ha="right")
+    for tick in x_ticks:
+        sheet.text(x_of(tick), top + height + 14, f"{tick:g}", size=SMALL, colour=MUTED, ha="center")
+    return x_of, y_of
+
+
+def spread(heights: Sequence[float], least: float) -> list[float]:
+    """Move the lower ones down until labels at these heights are `least` CSS pixels apart."""
+    moved: dict[int, float] = {}
+    for index in sorted(range(len(heights)), key=lambda i: heights[i]):
+        moved[index] = max(heights[index], max(moved.values(), default=-np.inf) + least)
+    return [moved[index] for index in range(len(heights))]
+
+
+def draw_outline(sheet: Sheet, place: Place, cell: tuple[int, int], grid: tuple[int, int]) -> None:
+    """Outline one (row, column) of the patches that an image at `place` is cut into."""
+    x, y, width, height = place
+    wide, high = width / grid[1], height / grid[0]
+    for colour, line in (("white", 4), (INK, 1.6)):
+        sheet.box(x + cell[1] * wide, y + cell[0] * high, wide, high, edge=colour, line=line)

@@ -1,0 +1,201 @@
+"""The drawing that opens every chapter: the whole segmenter as a strip of boxes, the chapter's own lit.
+
+The boxes carry the names of the library's files; under each arrow stands the shape of what passes, for
+`deit_s16_mln_160k` and a crop of 512×512.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vitseg_lib.show.picture import ACCENT, INK, MUTED, RULE, SMALL, Picture, Sheet, text_width
+
+TILE = 64  # CSS pixels: the side of a box
+PITCH = 92  # from one box to the next
+LEFT, TOP = 24, 56  # of the first box
+LOOP = TOP + TILE + 86  # the height at which the training loop runs back
+WHITE = "#ffffff"
+
+Draw = Callable[[Sheet, float, float, str], None]
+
+
+@dataclass(frozen=True)
+class Box:
+    """One file of the library: its room, what it hands on, and how its sign is drawn."""
+
+    name: str
+    room: str
+    gives: str
+    draw: Draw
+
+
+def scene(size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """A hill, a house and a tree drawn by formula: image (size, size, 3) and its ADE20K colours, uint8."""
+    y, x = (np.mgrid[:size, :size] + 0.5) / size
+    hill = y > 0.62 - 0.16 * np.sin(3.2 * x + 0.3)
+    field = y > 0.74 - 0.04 * np.cos(5 * x)
+    wall = (abs(x - 0.33) < 0.15) & (y > 0.5) & (y < 0.8)
+    roof = (y > 0.3) & (y < 0.52) & (abs(x - 0.33) < 0.95 * (y - 0.3))
+    trunk = (abs(x - 0.74) < 0.03) & (y > 0.6) & (y < 0.82)
+    crown = (x - 0.74) ** 2 + (y - 0.47) ** 2 < 0.029
+    light = (1.06 - 0.22 * y)[..., None]
+    image = np.array([176, 208, 226]) * (0.86 + 0.3 * y[..., None])
+    labels = np.full((size, size, 3), (6, 230, 230))
+    parts = (
+        (hill, (136, 158, 128), (143, 255, 140)),  # mountain
+        (field, (188, 182, 118), (4, 250, 7)),  # grass
+        (wall, (232, 220, 200), (255, 9, 224)),  # house
+        (roof, (178, 92, 66), (255, 9, 224)),
+        (trunk, (104, 80, 60), (4, 200, 3)),  # tree
+        (crown, (74, 116, 74), (4, 200, 3)),
+    )
+    for where, paint, colour in parts:
+        image = np.where(where[..., None], np.array(paint) * light, image)
+        labels = np.where(where[..., None], colour, labels)
+    return image.clip(0, 255).astype(np.uint8), labels.astype(np.uint8)
+
+
+def _photo(sheet: Sheet, x: float, y: float, ink: str) -> None:
+    sheet.image(x + 8, y + 8, 48, 48, scene(96)[0])
+
+
+def _crop(sheet: Sheet, x: float, y: float, ink: str) -> None:
+    image = scene(96)[0][:, ::-1]
+    faded = (image * 0.35 + 255 * 0.65).astype(np.uint8)
+    faded[28:92, 8:72] = image[28:92, 8:72]
+    sheet.image(x + 8, y + 8, 48, 48, faded)
+    sheet.box(x + 12, y + 22, 32, 32, edge=ink, line=1.6)
+
+
+def _patches(sheet: Sheet, x: float, y: float, ink: str) -> None:
+    image = scene(96)[0]
+    for row in range(4):
+        for column in range(4):
+            piece = image[24 * row : 24 * row + 24, 24 * column : 24 * column + 24]
+            sheet.image(x + 8 + 13 * column, y + 8 + 13 * row, 10, 10, piece)
+
+
+def _attention(sheet: Sheet, x: float, y: float, ink: str) -> None:
+    weights = ((2, 4, 1, 0), (4, 9, 3, 1), (1, 5, 0, 6), (0, 1, 2, 8))
+    for row in range(4):
+        for column in range(4):
+            left, top = x + 8 + 13 * column, y + 8 + 13 * row
+            sheet.box(left, top, 10, 10, face=ink, alpha=0.08 + 0.09 * weights[row][column])
+    sheet.box(x + 19.5, y + 19.5, 13, 13, edge=ink, line=1.6)
+
+
+def _layers(sheet: Sheet, x: float, y: float, ink: str) -> None:
+    for layer in range(12):
+        tapped = layer % 3 == 2
+        top = y + 52.5 - 4 * layer
+        sheet.box(x + 12, top, 32, 2.6, face=ink, alpha=1 if tapped else 0.35)
+        if tapped:
+            sheet.line([x + 44, x + 53], [top + 1.3, top + 1.3], colour=ink, line=1.4)
+
+
+def _pyramid(sheet: Sheet, x: float, y: float, ink: str) -> None:
+    for side, left, top in ((28, 8, 28), (16, 27, 20), (9, 39, 13), (5, 48, 8)):
+        sheet.box(x + left, y + top, side, side, face=WHITE if ink != WHITE else ACCENT, edge=ink, line=1.4)
+
+
+def _top_down(sheet: Sheet, x: float, y: float, ink: str) -> None:
+    for level, (width, tone) in enumerate(((10, 1), (20, 0.8), (32, 0.6), (48, 0.4))):
+        sheet.box(x + 32 - width / 2, y + 9 + 13 * level, width, 6, face=ink, alpha=tone)
+        if level:
+            sheet.line([x + 32, x + 32], [y + 2.5 + 13 * level, y + 8.5 + 13 * level], colour=ink, line=1.2)
+
+
+def _labels(sheet: Sheet, x: float, y: float, ink: str) -> None:
+    sheet.image(x + 8, y + 8, 48, 48, scene(96)[1])
+
+
+def _overlap(sheet: Sheet, x: float, y: float, ink: str) -> None:
+    sheet.box(x + 22, y + 22, 20, 20, face=ink, alpha=0.55)
+    for corner in (10, 22):
+        sheet.box(x + corner, y + corner, 32, 32, edge=ink, line=1.4)
+
+
+BOXES = (
+    Box("ade20k", "data", "512 × 683 × 3", _photo),
+    Box("transforms", "data", "3 × 512 × 512", _crop),
+    Box("patches", "model", "1024 × 384", _patches),
+    Box("attention", "model", "1025 × 384", _attention),
+    Box("encoder", "model", "4 × 384 × 32²", _layers),
+    Box("neck", "model", "128² 64² 32² 16²", _pyramid),
+    Box("upernet", "model", "150 × 128 × 128", _top_down),
+    Box("inference", "engine", "512 × 683", _labels),
+    Box("metrics", "engine", "mIoU", _overlap),
+)
+LOOP_BOXES = {"cli": 0, "recipes": 1, "training": 4, "loss": 6}  # around the model, and under which box
+NAMES = (*(box.name for box in BOXES), *LOOP_BOXES)
+
+
+def pipeline_strip(*lit: str) -> Picture:
+    """Draw the strip with the named boxes lit; with none, the whole.
+
+    Raises ValueError for a name that is no box: the names are `pipeline_strip.NAMES`.
+    """
+    if unknown := [name for name in lit if name not in NAMES]:
+        raise ValueError(f"no box is called {unknown[0]!r}; the boxes are {', '.join(NAMES)}")
+    sheet = Sheet(2 * LEFT + PITCH * (len(BOXES) - 1) + TILE, LOOP + 36)
+    for room in ("data", "model", "engine"):
+        _draw_room(sheet, room)
+    for index, box in enumerate(BOXES):
+        _draw_box(sheet, LEFT + PITCH * index, box, lit=box.name in lit)
+        _draw_flow(sheet, index)
+    _draw_loop(sheet, lit)
+    name = f"the pipeline, {' and '.join(lit)} lit" if lit else "the pipeline"
+    return sheet.picture(name=name, alt=_words(lit))
+
+
+def _words(lit: tuple[str, ...]) -> str:
+    flow = ", ".join(f"{box.name} gives {box.gives}" for box in BOXES)
+    here = f" Lit here: {' and '.join(lit)}." if lit else ""
+    return (
+        f"The segmenter as a strip of boxes from left to right. {flow}. From upernet's logits a line runs back "
+        f"through loss and training to the model; cli and recipes stand where it begins.{here}"
+    )
+
+
+def _draw_room(sheet: Sheet, room: str) -> None:
+    inside = [index for index, box in enumerate(BOXES) if box.room == room]
+    left, right = LEFT + PITCH * inside[0], LEFT + PITCH * inside[-1] + TILE
+    sheet.line([left, right], [TOP - 14, TOP - 14], colour=RULE, line=1)
+    sheet.text(left, TOP - 27, room, size=SMALL, colour=MUTED)
+
+
+def _draw_box(sheet: Sheet, x: float, box: Box, *, lit: bool) -> None:
+    sheet.rounded(x, TOP, TILE, TILE, radius=6, face=ACCENT if lit else WHITE, edge=ACCENT if lit else RULE)
+    box.draw(sheet, x, TOP, WHITE if lit else INK)
+    colour = ACCENT if lit else INK
+    sheet.text(x + TILE / 2, TOP + TILE + 15, box.name, colour=colour, bold=lit, ha="center")
+
+
+def _draw_flow(sheet: Sheet, index: int) -> None:
+    """The arrow to the next box, and what passes under it; under the last box, what comes out."""
+    box, last = BOXES[index], index + 1 == len(BOXES)
+    x = LEFT + PITCH * index + TILE
+    middle = x + (PITCH - TILE) / 2
+    place, ha = (x, "right") if last else (middle, "center")
+    sheet.text(place, TOP + TILE + 36, box.gives, size=10, colour=MUTED, ha=ha)
+    if not last:
+        sheet.arrow((x + 4, TOP + TILE / 2), (x + PITCH - TILE - 4, TOP + TILE / 2))
+    if box.name == "attention":
+        sheet.text(middle, TOP + TILE / 2 - 13, "× 12", size=10, colour=MUTED, ha="center")
+
+
+def _draw_loop(sheet: Sheet, lit: tuple[str, ...]) -> None:
+    """What surrounds the model: the loss that flows back from its end, and what builds it at its beginning."""
+    left, middle, right = (LEFT + PITCH * index + TILE / 2 for index in (0, 2, 6))
+    sheet.line([right, right, left], [LOOP - 32, LOOP, LOOP])
+    sheet.arrow((middle, LOOP), (middle, LOOP - 34))
+    for name, under in LOOP_BOXES.items():
+        _draw_pill(sheet, LEFT + PITCH * under + TILE / 2, name, lit=name in lit)
+
+
+def _draw_pill(sheet: Sheet, middle: float, name: str, *, lit: bool) -> None:
+    width = text_width(name, bold=True) + 22
+    face, edge, colour = (ACCENT, ACCENT, WHITE) if lit else (WHITE, RULE, INK)
+    sheet.rounded(middle - width / 2, LOOP - 12, width, 24, radius=12, face=face, edge=edge)
+    sheet.text(middle, LOOP, name, colour=colour, bold=lit, ha="center")
