@@ -1,19 +1,28 @@
-"""Renew what is made from something else: environment.yml from the pins, README's table from recipes and results.
+"""Renew what is made from something else: environment.yml from the pins, README's tables from recipes and results.
 
 `make pins` runs it; `tests/test_generated.py` fails when it was forgotten.
 """
 
 import json
+import sys
 import tomllib
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from vitseg_lib import recipes
+from vitseg_lib.data.loading import SegmentationFolder
+from vitseg_lib.engine import inference
+from vitseg_lib.model import weights
+from vitseg_lib.show import figures
+from vitseg_lib.show.picture import Picture
 
 ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT / "benchmarks"))
+import ablation  # noqa: E402
+
 CONDA_PYTHON = {"python_version": "3.12", "python_full_version": "3.12.0"}
-BEGIN, END = "<!-- recipes: made by tests/renew.py -->", "<!-- end of recipes -->"
+PICTURED = (35, 4, 7)
 
 
 def pins() -> dict[str, str]:
@@ -64,12 +73,32 @@ def table() -> str:
 
 
 def readme() -> str:
-    """README.md with its table renewed."""
+    """README.md with its tables renewed."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}"
+    text = between(text, "recipes", table())
+    content = json.loads((ROOT / "benchmarks" / "results" / "ablation.json").read_text(encoding="utf-8"))
+    return between(text, "ablation", ablation.table(content))
+
+
+def between(text: str, name: str, content: str) -> str:
+    """The text with new content between its two marks of that name."""
+    begin, end = f"<!-- {name}: made by tests/renew.py -->", f"<!-- end of {name} -->"
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{content}\n{end}{rest.split(end)[1]}"
+
+
+def preview() -> Picture:
+    """README's picture: three validation scenes as the committed weights see them."""
+    scenes = SegmentationFolder(ROOT / "data" / "toy_scenes", "validation")
+    recipe = recipes.get("toy")
+    model = recipes.build_model(recipe, len(scenes.classes)).eval()
+    weights.load(model, ROOT / "data" / "weights" / "toy.safetensors")
+    images, truths = zip(*(scenes[number] for number in PICTURED), strict=True)
+    predictions = [inference.predict(model, image, recipe) for image in images]
+    return figures.segmentation_panel(images, truths, predictions, classes=scenes.classes)
 
 
 if __name__ == "__main__":
     (ROOT / "environment.yml").write_text(environment(), encoding="utf-8")
     (ROOT / "README.md").write_text(readme(), encoding="utf-8")
+    preview().save(ROOT / "data" / "weights" / "toy.png", overwrite=True)

@@ -117,6 +117,12 @@ def test_a_resume_with_other_settings_is_refused(whole_run, root):
         run(root, whole_run[1], seed=3, resume=True)
 
 
+def test_a_run_that_cannot_start_leaves_nothing(root, tmp_path):
+    with pytest.raises(InputError, match="no such weights file"):
+        run(root, tmp_path / "run", replace(TINY, pretrained="missing.pth"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_resuming_nothing_is_refused(root, tmp_path):
     with pytest.raises(InputError, match="holds no run to resume"):
         run(root, tmp_path / "nothing", resume=True)

@@ -33,6 +33,12 @@ def test_our_own_file_there_and_back(model, tmp_path):
     assert same(model, other)
 
 
+def test_the_same_weights_and_notes_give_the_same_bytes(model, tmp_path):
+    for name, notes in (("a", {"recipe": "toy", "step": 3}), ("b", {"step": 3, "recipe": "toy"})):
+        weights.save(model, tmp_path / name, **notes)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 def test_half_precision_rounds_and_keeps_integers(model, tmp_path):
     weights.save(model, tmp_path / "w.safetensors", dtype=torch.float16)
     other = recipes.build_model(TOY, 12)

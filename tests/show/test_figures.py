@@ -13,7 +13,7 @@ import vitseg_lib
 from vitseg_lib.data.ade20k import Classes
 from vitseg_lib.files import InputError
 from vitseg_lib.show import colours, figures, parts
-from vitseg_lib.show.picture import ACCENT, BODY, LARGEST_PNG, Picture, Sheet, text_width
+from vitseg_lib.show.picture import ACCENT, BODY, LARGEST_PNG, Picture, Sheet, coarsen, text_width
 from vitseg_lib.show.pipeline_strip import BOXES, NAMES, pipeline_strip, scene
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -132,7 +132,7 @@ def test_text_width_is_the_width_that_is_drawn():
 def test_a_panel_shows_every_column_and_says_so(image, labels):
     panel = figures.segmentation_panel([image] * 2, [labels] * 2, [labels % 3] * 2, classes=CLASSES, errors=True)
     assert repr(panel) == "<Picture: image, truth, prediction and errors of 2 scenes>"
-    assert "Classes in sight: " in panel.alt and "not labelled" in panel.alt
+    assert "In sight: " in panel.alt and "not labelled" in panel.alt
     photo = figures.segmentation_panel([image], predictions=[labels], classes=CLASSES)
     assert repr(photo) == "<Picture: image and prediction of 1 scene>"
     one = figures.segmentation_panel([image], [labels], classes=CLASSES)
@@ -169,7 +169,7 @@ def test_legend_picture_keeps_the_order_it_is_given():
 
 def test_bars_are_as_long_as_their_values():
     bars = figures.iou_bars([20.0, 80.0, np.nan], CLASSES)
-    assert bars.alt == "Bars of IoU in percent, longest first: sky 80, wall 20, tree did not occur; mean 50."
+    assert bars.alt.endswith("as long as its IoU in percent: wall 20, sky 80, tree did not occur; mean 50.")
     drawn = pixels_of(bars)
     lengths = [(drawn[..., :3] == colour).all(-1).sum(axis=1).max() for colour in (RED, GREEN, BLUE)]
     assert lengths[2] == 0
@@ -247,13 +247,28 @@ def test_a_picture_shows_image_and_words(monkeypatch):
     assert "nothing &amp; &quot;no one&quot; &lt;yet&gt;" in words["text/html"]
 
 
-def test_a_heavy_picture_gets_fewer_dots():
-    noise = np.random.default_rng(3).integers(0, 256, (400, 400, 3), dtype=np.uint8)
-    sheet = Sheet(220, 220)
+def test_a_heavy_picture_is_made_lighter_and_keeps_its_flat_colours():
+    noise = np.random.default_rng(3).integers(0, 256, (240, 240, 3), dtype=np.uint8)
+    sheet = Sheet(220, 260)
     sheet.image(10, 10, 200, 200, noise)
+    sheet.box(10, 220, 50, 30, face=ACCENT)
     heavy = sheet.picture(name="", alt="")
-    assert len(heavy.png) <= LARGEST_PNG
-    assert pixels_of(heavy).shape[1] in (220, 330)
+    assert len(heavy.png) <= LARGEST_PNG < heavy.pixels().nbytes / 4
+    assert has_colour(pixels_of(heavy), ACCENT_BYTES) >= 49 * 29
+    endless = Sheet(1000, 1000)
+    endless.image(0, 0, 1000, 1000, np.random.default_rng(4).integers(0, 256, (1000, 1000, 3), dtype=np.uint8))
+    assert pixels_of(endless.picture(name="", alt="")).shape[1] == 1000  # one dot a CSS pixel is the least
+
+
+@pytest.mark.parametrize("bits", [4, 5, 6, 8])
+def test_coarse_colours_are_near_and_few_and_reach_black_and_white(bits):
+    ramp = np.repeat(np.arange(256, dtype=np.uint8), 4).reshape(16, 16, 4)
+    many = np.tile(ramp, (1, 64, 1)) if bits == 8 else ramp
+    rough = coarsen(np.concatenate([many, np.full((1, many.shape[1], 4), 77, np.uint8)]), bits)[:-1]
+    spread = {int(value) for value in rough.reshape(-1)}
+    assert {0, 255} <= spread
+    assert abs(rough.astype(int) - many).max() <= 2 ** (8 - bits) - 1
+    assert (rough[-1] == many[-1]).all() or len(spread) <= 2**bits
 
 
 def test_a_picture_is_saved_whole_and_overwrites_nothing(tmp_path):

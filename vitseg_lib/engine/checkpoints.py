@@ -35,16 +35,18 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path, recipe: Recipe, *, seed: int, classes: Classes, resume: bool) -> "RunFolder":
-        """Start a new folder or go on with one; InputError if it holds a run and `resume` is false, or the reverse."""
+        """Name a new folder or go on with one; InputError if it holds a run and `resume` is false, or the reverse."""
         settings = json.loads(json.dumps({"recipe": asdict(recipe), "seed": seed, "classes": classes.as_dict()}))
         folder, run_file = cls(Path(path), settings), Path(path) / "run.json"
         if resume:
             folder.check_settings(run_file)
         elif run_file.exists():
             raise InputError(f"{path} holds a run already: go on with it by --resume, or choose another --out.")
-        else:
-            files.write_json(run_file, settings)
         return folder
+
+    def begin(self) -> None:
+        """Write run.json, once all that a run needs is there."""
+        files.write_json(self.path / "run.json", self.settings)
 
     def check_settings(self, run_file: Path) -> None:
         """Refuse to resume a run with other settings than it was started with."""

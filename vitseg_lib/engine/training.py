@@ -67,6 +67,7 @@ def train(
     folder = RunFolder.open(out, recipe, seed=seed, classes=classes, resume=resume)
     pretrained = None if folder.has_state() else recipe.pretrained
     model = (build or starting_model)(recipe, len(classes), seed=seed, pretrained=pretrained)
+    folder.begin()
     model.to(device)
     optimizer = build_optimizer(model, recipe)
     step, best = folder.load_state(model, optimizer) if resume else (0, 0.0)

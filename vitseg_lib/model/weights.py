@@ -66,7 +66,6 @@ TIMM_NAMES = (
     ("blocks.#.mlp.contract.", "blocks.#.mlp.fc2."),
     ("final_norm.", "norm."),
 )
-
 # What an ImageNet classifier has and a segmenter's encoder has no place for.
 TIMM_LEFT_OVER = ("head.", "fc_norm.", "pre_logits.")
 
@@ -116,13 +115,14 @@ def to_timm(encoder: nn.Module) -> StateDict:
 def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None, **notes: Any) -> None:
     """Write the weights as safetensors, whole or not at all, with notes (anything JSON can hold) in the header.
 
-    `dtype=torch.float16` halves the file; what `load` then fills in is the rounded values in the model's own dtype.
+    The same weights and notes give the same bytes. `dtype=torch.float16` halves the file; `load` then fills in the
+    rounded values, in the model's own dtype.
     """
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     if dtype is not None:
         state = {key: v.to(dtype) if v.is_floating_point() else v for key, v in state.items()}
     with files.atomic_path(path) as temporary:
-        temporary.write_bytes(to_bytes(state, metadata={key: json.dumps(value) for key, value in notes.items()}))
+        temporary.write_bytes(to_bytes(state, metadata={"notes": json.dumps(notes, sort_keys=True)}))
 
 
 def load(model: nn.Module, path: str | Path) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def read_safetensors(path: str | Path) -> tuple[StateDict, dict[str, Any]]:
         raise InputError(f"{path}: there is no such weights file; check the path.")
     try:
         with safe_open(path, framework="pt") as file:
-            notes = {key: json.loads(value) for key, value in (file.metadata() or {}).items() if key != "format"}
+            notes = json.loads((file.metadata() or {}).get("notes", "{}"))
             return {key: file.get_tensor(key) for key in file.keys()}, notes  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise InputError(
@@ -189,7 +189,8 @@ def _read_timm(source: "str | Path | StateDict") -> tuple[StateDict, str]:
     try:
         return timm.create_model(str(source), pretrained=True).state_dict(), f"timm's {source}"
     except Exception as error:  # timm, the hub and the network raise a dozen kinds
-        told = f"timm's {source}: could not be fetched ({_one_line(error)}); check the tag and the network."
+        reason = _one_line(error)
+        told = f"timm's {source}: could not be fetched ({reason}); check the tag and the network, or pass a file."
         raise InputError(told) from error
 
 

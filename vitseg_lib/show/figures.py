@@ -38,8 +38,8 @@ def segmentation_panel(
     *first, last = columns
     heads = f"{', '.join(first)} and {last}"
     count = "1 scene" if len(rows) == 1 else f"{len(rows)} scenes, one a row"
-    seen = ", ".join(name for name, _ in entries)
-    words = f"{count}: {heads}, side by side. Classes in sight: {seen}."
+    sure = parts.legend_entries(next(iter(shown.values())), classes)  # the truth's: a prediction's last pixel may vary
+    words = f"{count}: {heads}, side by side. In sight: {', '.join(name for name, _ in sure)}."
     return _draw_panel(rows, list(columns), entries).picture(name=f"{heads} of {count.split(',')[0]}", alt=words)
 
 
@@ -88,8 +88,8 @@ def iou_bars(iou: Sequence[float], classes: Classes, *, decimals: int = 0) -> Pi
     for row, k in enumerate(order):
         middle = MARGIN + BAR_LINE * (row + 0.5)
         parts.draw_bar(sheet, left, middle, names[k], classes.colours[k], values[k], scale, numbers[k])
-    listed = ", ".join(f"{names[k]} {numbers[k]}" for k in order)
-    words = f"Bars of IoU in percent, longest first: {listed}; {mean}."
+    listed = ", ".join(f"{name} {number}" for name, number in zip(names, numbers, strict=True))
+    words = f"A bar for each class, the longest first, as long as its IoU in percent: {listed}; {mean}."
     return sheet.picture(name=f"IoU of {len(order)} classes", alt=words)
 
 

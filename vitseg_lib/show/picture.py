@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from vitseg_lib.files import atomic_path
 
@@ -36,8 +37,10 @@ UNIT = 8  # CSS pixels: gaps and margins are multiples of it
 BODY = 12.5  # text height in CSS pixels
 SMALL = 11
 
-DOTS_PER_PIXEL = (2, 1.5, 1)  # the first that keeps a picture light
+DOTS = 2  # to the CSS pixel
 LARGEST_PNG = 220_000  # bytes; a third more once a notebook holds it as text
+LIGHTER = ((DOTS, 8), (DOTS, 6), (DOTS, 5), (1, 5))  # dots and bits a colour: the first that is light enough
+FLAT = 0.01  # a colour on this share of a picture is meant to be that colour
 PIXELS_PER_INCH = 100
 
 # Read out by screen readers, out of sight in JupyterLab, a caption where styles are stripped.
@@ -54,6 +57,7 @@ class Picture:
         self.figure = figure
         self.name = name
         self.alt = alt
+        self._drawn: dict[float, np.ndarray] = {}
 
     def __repr__(self) -> str:
         return f"<Picture: {self.name}>"
@@ -65,13 +69,21 @@ class Picture:
 
     @cached_property
     def png(self) -> bytes:
-        """The picture as a PNG file: two dots to the CSS pixel, fewer where it would be too heavy for a notebook."""
-        for dots in DOTS_PER_PIXEL:
-            buffer = io.BytesIO()
-            self.figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH * dots, metadata={"Software": None})
-            if buffer.tell() <= LARGEST_PNG:
+        """The picture as a PNG file: two dots to the CSS pixel, and coarser where it would weigh a notebook down."""
+        for dots, bits in LIGHTER:
+            encoded = _encode(coarsen(self.pixels(dots), bits))
+            if len(encoded) <= LARGEST_PNG:
                 break
-        return buffer.getvalue()
+        return encoded
+
+    def pixels(self, dots: float = DOTS) -> np.ndarray:
+        """The picture as RGBA, uint8 (H, W, 4), with so many dots to the CSS pixel."""
+        if dots not in self._drawn:
+            buffer = io.BytesIO()
+            self.figure.savefig(buffer, format="raw", dpi=PIXELS_PER_INCH * dots)
+            size = [round(inches * PIXELS_PER_INCH * dots) for inches in self.figure.get_size_inches()]
+            self._drawn[dots] = np.frombuffer(buffer.getvalue(), np.uint8).reshape(size[1], size[0], 4)
+        return self._drawn[dots]
 
     def _ipython_display_(self) -> None:
         """Show the image, and beside it its words: JupyterLab gives an image in an output no alt text."""
@@ -89,7 +101,24 @@ class Picture:
         Raises `InputError` if the file exists and `overwrite` is false, or cannot be written.
         """
         with atomic_path(path, overwrite=overwrite) as temporary:
-            self.figure.savefig(temporary, dpi=PIXELS_PER_INCH * DOTS_PER_PIXEL[0])
+            self.figure.savefig(temporary, dpi=PIXELS_PER_INCH * DOTS)
+
+
+def _encode(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=9)
+    return buffer.getvalue()
+
+
+def coarsen(pixels: np.ndarray, bits: int) -> np.ndarray:
+    """Round RGBA pixels, uint8 (H, W, 4), to `bits` (4..8) a channel, but leave flat colours as they are."""
+    if bits == 8:
+        return pixels
+    packed = np.ascontiguousarray(pixels).view(np.uint32)[..., 0]
+    _, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    flat = (counts >= FLAT * packed.size)[inverse].reshape(packed.shape)
+    high = pixels >> (8 - bits)
+    return np.where(flat[..., None], pixels, (high << (8 - bits)) | (high >> (2 * bits - 8)))
 
 
 class Sheet:
@@ -116,9 +145,7 @@ class Sheet:
     def image(self, x: float, y: float, width: float, height: float, pixels: np.ndarray, **options: Any) -> None:
         """Put (H, W, 3) or (H, W, 4) pixels, uint8 or 0..1, into a box; its pixels stay squares when enlarged."""
         extent = (x, x + width, y + height, y)
-        options = {
-            "interpolation": "antialiased" if pixels.shape[1] > width * DOTS_PER_PIXEL[0] else "nearest"
-        } | options
+        options = {"interpolation": "antialiased" if pixels.shape[1] > width * DOTS else "nearest"} | options
         self.axes.imshow(pixels, extent=extent, aspect="auto", origin="upper", zorder=self._over(), **options)
         self.axes.set(xlim=(0, self.width), ylim=(self.height, 0))
 
