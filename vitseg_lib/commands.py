@@ -29,7 +29,7 @@ def show_recipes(options: Namespace) -> None:
                 "yes" if recipe.neck else "–",
                 "yes" if recipe.final_norm else "–",
                 recipe.iterations,
-                f"{figures.params_M:.2f}M" if figures else "",
+                f"{figures.params_M if figures else recipes.count_parameters(recipe) / 1e6:.2f}M",
                 f"{figures.mIoU:.2f}" if figures else "",
                 f"{figures.mIoU_ms_flip:.2f}" if figures else "",
                 f"mIoU {found[name]:.2f}" if name in found else "not run",

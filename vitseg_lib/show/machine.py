@@ -1,7 +1,9 @@
 """What this machine has, and what of the course will therefore run on it."""
 
+import http.client
 import os
 import platform
+import queue
 import threading
 import urllib.error
 import urllib.request
@@ -91,18 +93,21 @@ def _network(address: str, patience: float) -> tuple[str, str, str]:
 
 def _answers(address: str, patience: float) -> bool:
     """Whether a server says anything at all in time; looking up a name can hang, so a thread does the waiting."""
-    heard = threading.Event()
+    answers: queue.Queue[bool] = queue.Queue()
 
     def ask() -> None:
         try:
             request = urllib.request.Request(address, method="HEAD", headers={"User-Agent": "vitseg"})
             urllib.request.urlopen(request, timeout=patience).close()
-            heard.set()
+            answers.put(True)
         except urllib.error.HTTPError as error:
             error.close()
-            heard.set()
-        except (OSError, ValueError):
-            pass
+            answers.put(True)
+        except (OSError, ValueError, http.client.HTTPException):
+            answers.put(False)
 
     threading.Thread(target=ask, daemon=True).start()
-    return heard.wait(patience)
+    try:
+        return answers.get(timeout=patience)
+    except queue.Empty:
+        return False

@@ -20,8 +20,12 @@ class PhotoUpload(ipywidgets.VBox):
 
     def __init__(self, show: Callable[[Path], Any]):
         self.show = show
-        layout = ipywidgets.Layout(width="auto")
-        self.button = ipywidgets.FileUpload(accept="image/*", description="Choose a photo", layout=layout)
+        self.button = ipywidgets.FileUpload(
+            accept="image/*",
+            description="Choose a photo",
+            tooltip="Choose a photo from your disk; it stays on this machine",
+            layout=ipywidgets.Layout(width="auto"),
+        )
         self.output = ipywidgets.Output()
         self.button.observe(self._answer, names="value")
         super().__init__([self.button, self.output], layout=ipywidgets.Layout(align_items="flex-start"))

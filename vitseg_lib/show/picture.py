@@ -43,8 +43,14 @@ LIGHTER = ((DOTS, 8), (DOTS, 6), (DOTS, 5), (1, 5))  # dots and bits a colour: t
 FLAT = 0.01  # a colour on this share of a picture is meant to be that colour
 PIXELS_PER_INCH = 100
 
-# Read out by screen readers, out of sight in JupyterLab, a caption where styles are stripped.
+# JupyterLab gives the image of an output no alt text. So its words follow as an output of their own: read out by
+# screen readers, out of sight, a caption where styles are stripped. A trusted page moves them to the image itself.
 UNSEEN = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"
+TO_THE_IMAGE = (
+    "const words = this.parentElement, output = words.closest('.jp-OutputArea-child'),"
+    " image = output?.previousElementSibling?.querySelector('img');"
+    " if (image) { image.alt = words.textContent; words.setAttribute('aria-hidden', 'true'); }"
+)
 
 
 class Picture:
@@ -71,7 +77,7 @@ class Picture:
     def png(self) -> bytes:
         """The picture as a PNG file: two dots to the CSS pixel, and coarser where it would weigh a notebook down."""
         for dots, bits in LIGHTER:
-            encoded = _encode(coarsen(self.pixels(dots), bits))
+            encoded = _encode(coarsen(self.pixels(dots), bits), effort=6 if bits == 8 else 9)
             if len(encoded) <= LARGEST_PNG:
                 break
         return encoded
@@ -86,13 +92,13 @@ class Picture:
         return self._drawn[dots]
 
     def _ipython_display_(self) -> None:
-        """Show the image, and beside it its words: JupyterLab gives an image in an output no alt text."""
+        """Show the image, and after it its words."""
         from IPython.display import display
 
         sized = {"image/png": {"width": self.width, "alt": self.alt}}
         image = b64encode(self.png).decode("ascii")
         display({"image/png": image, "text/plain": repr(self)}, metadata=sized, raw=True)
-        words = f'<p style="{UNSEEN}">{escape(self.alt)}</p>'
+        words = f'<p style="{UNSEEN}">{escape(self.alt)}<style onload="{TO_THE_IMAGE}"></style></p>'
         display({"text/html": words, "text/plain": self.alt}, raw=True)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
@@ -104,9 +110,9 @@ class Picture:
             self.figure.savefig(temporary, dpi=PIXELS_PER_INCH * DOTS)
 
 
-def _encode(pixels: np.ndarray) -> bytes:
+def _encode(pixels: np.ndarray, effort: int) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=9)
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=effort)
     return buffer.getvalue()
 
 
