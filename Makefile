@@ -46,5 +46,5 @@ pins: setup  ## renew requirements.txt, environment.yml and the table of recipes
 bench: setup  ## speed, side by side, as ratios
 	$(BIN)/python benchmarks/run.py
 
-ablation: setup  ## what each part is worth on the toy scenes (about half an hour)
+ablation: setup  ## what each part is worth on the toy scenes (about 20 minutes)
 	$(BIN)/python benchmarks/ablation.py

@@ -1,6 +1,6 @@
 """What each part of the segmenter is worth on the toy scenes: short runs, several seeds each.
 
-    python benchmarks/ablation.py                       all variants, three seeds, about half an hour on two cores
+    python benchmarks/ablation.py                       all variants, three seeds, about 20 minutes on two cores
     python benchmarks/ablation.py --variants "with the neck" --seeds 1
 
 Results go to benchmarks/results/ablation.json as each run ends; runs that are there already are not repeated.
@@ -60,7 +60,10 @@ def run(recipe: Recipe, change: Callable[[nn.Module], None], root: Path, seed: i
 
     with tempfile.TemporaryDirectory() as out:
         progress = sys.stderr.isatty()
-        return training.train(recipe, root, Path(out) / "run", seed=seed, progress=progress, build=build)["mIoU"]
+        result = training.train(recipe, root, Path(out) / "run", seed=seed, progress=progress, build=build)
+    if result is None:
+        raise SystemExit("stopped; run the same command again to go on")
+    return result["mIoU"]
 
 
 def table(content: dict) -> str:
@@ -80,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="toy")
     parser.add_argument("--data", type=Path, default=Path("data/toy_scenes"))
-    parser.add_argument("--iterations", type=int, default=400)
+    parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--variants", nargs="*", help="some of the variants instead of all")
     parser.add_argument("--table", action="store_true", help="print the table and run nothing")

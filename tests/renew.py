@@ -65,7 +65,8 @@ def table() -> str:
         recipe, row, run = recipes.get(name), recipes.get(name).published, done.get(name)
         size = f"{recipe.depth} × {recipe.width}"
         schedule = f"{recipe.iterations // 1000}k" if recipe.iterations >= 1000 else str(recipe.iterations)
-        figures = [f"{row.params_M:.2f}", f"{row.mIoU:.2f}", f"{row.mIoU_ms_flip:.2f}"] if row else ["", "–", "–"]
+        params = f"{recipes.count_parameters(recipe) / 1e6:.2f}"
+        figures = [params, f"{row.mIoU:.2f}", f"{row.mIoU_ms_flip:.2f}"] if row else [params, "–", "–"]
         here = f"{run['mIoU']:.2f} on toy scenes" if run else "not run"
         switches = ["yes" if on else "–" for on in (recipe.neck, recipe.final_norm)]
         rows.append("| " + " | ".join([f"`{name}`", size, *switches, schedule, *figures, here]) + " |")

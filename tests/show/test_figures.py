@@ -1,32 +1,15 @@
 """Pictures: what they show, pixel by pixel where it can be told, what they say, and what they refuse."""
 
-import io
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from looking import ACCENT_BYTES, BLUE, CLASSES, GREEN, RED, has_colour, pixels_of
 
 import vitseg_lib
-from vitseg_lib.data.ade20k import Classes
-from vitseg_lib.files import InputError
 from vitseg_lib.show import colours, figures, parts
-from vitseg_lib.show.picture import ACCENT, BODY, LARGEST_PNG, Picture, Sheet, coarsen, text_width
+from vitseg_lib.show.picture import Sheet, text_width
 from vitseg_lib.show.pipeline_strip import BOXES, NAMES, pipeline_strip, scene
-
-RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-CLASSES = Classes(("wall, bare", "sky", "tree"), np.array([RED, GREEN, BLUE], np.uint8))
-ACCENT_BYTES = np.array([int(ACCENT[i : i + 2], 16) for i in (1, 3, 5)], np.uint8)
-
-
-def pixels_of(picture: Picture) -> np.ndarray:
-    return np.array(Image.open(io.BytesIO(picture.png)).convert("RGBA"))
-
-
-def has_colour(pixels: np.ndarray, colour: tuple[int, ...] | np.ndarray) -> int:
-    return int((pixels[..., :3] == np.array(colour)).all(axis=-1).sum())
 
 
 @pytest.fixture
@@ -100,33 +83,6 @@ def test_legend_flows_into_lines_that_fit():
         parts.legend_lines(entries, 1e6) == 1 < parts.legend_lines(entries, 300) <= 9 == parts.legend_lines(entries, 1)
     )
     assert parts.legend_lines([], 300) == 0
-
-
-def test_an_image_on_a_sheet_is_where_it_was_put_and_its_pixels_stay_squares():
-    sheet = Sheet(40, 30)
-    sheet.image(10, 5, 20, 20, np.array([[RED, GREEN], [BLUE, RED]], np.uint8))
-    drawn = pixels_of(sheet.picture(name="", alt=""))  # two dots to the CSS pixel
-    assert drawn.shape == (60, 80, 4)
-    assert has_colour(drawn[10:30, 20:40], RED) == has_colour(drawn[30:50, 20:40], BLUE) == 400
-    assert has_colour(drawn, GREEN) == 400
-    assert drawn[0, 0, 3] == 0  # outside the round corner nothing is drawn
-
-
-def test_what_is_drawn_later_covers_what_was_drawn_before():
-    sheet = Sheet(40, 40)
-    sheet.box(10, 10, 20, 20, face="#ff0000")
-    sheet.image(10, 10, 20, 20, np.full((1, 1, 3), (0, 0, 255), np.uint8))
-    assert has_colour(pixels_of(sheet.picture(name="", alt="")), RED) == 0
-
-
-def test_text_width_is_the_width_that_is_drawn():
-    words = "neck, upernet and inference"
-    sheet = Sheet(400, 40)
-    sheet.text(20, 20, words)
-    dark = pixels_of(sheet.picture(name="", alt=""))[10:70, 10:790, :3].min(axis=(0, 2)) < 128
-    columns = np.flatnonzero(dark)
-    drawn = (columns[-1] - columns[0] + 1) / 2
-    assert drawn == pytest.approx(text_width(words), abs=BODY / 4)
 
 
 def test_a_panel_shows_every_column_and_says_so(image, labels):
@@ -232,61 +188,3 @@ def test_the_strips_scene_has_as_many_colours_as_classes():
     image, mask = scene(64)
     assert image.shape == mask.shape == (64, 64, 3)
     assert len(np.unique(mask.reshape(-1, 3), axis=0)) == 5
-
-
-def test_a_picture_shows_image_and_words(monkeypatch):
-    shown = []
-    monkeypatch.setattr(
-        "IPython.display.display", lambda data, metadata=None, raw=False: shown.append((data, metadata))
-    )
-    picture = Sheet(80, 40).picture(name="a card", alt='nothing & "no one" <yet>')
-    picture._ipython_display_()
-    (image, metadata), (words, _) = shown
-    assert image["text/plain"] == "<Picture: a card>"
-    assert metadata == {"image/png": {"width": 80, "alt": 'nothing & "no one" <yet>'}}
-    assert "nothing &amp; &quot;no one&quot; &lt;yet&gt;" in words["text/html"]
-
-
-def test_a_heavy_picture_is_made_lighter_and_keeps_its_flat_colours():
-    noise = np.random.default_rng(3).integers(0, 256, (240, 240, 3), dtype=np.uint8)
-    sheet = Sheet(220, 260)
-    sheet.image(10, 10, 200, 200, noise)
-    sheet.box(10, 220, 50, 30, face=ACCENT)
-    heavy = sheet.picture(name="", alt="")
-    assert len(heavy.png) <= LARGEST_PNG < heavy.pixels().nbytes / 4
-    assert has_colour(pixels_of(heavy), ACCENT_BYTES) >= 49 * 29
-    endless = Sheet(420, 420)
-    endless.image(0, 0, 420, 420, np.random.default_rng(4).integers(0, 256, (420, 420, 3), dtype=np.uint8))
-    assert pixels_of(endless.picture(name="", alt="")).shape[1] == 420  # one dot a CSS pixel is the least
-
-
-@pytest.mark.parametrize("bits", [4, 5, 6, 8])
-def test_coarse_colours_are_near_and_few_and_reach_black_and_white(bits):
-    ramp = np.repeat(np.arange(256, dtype=np.uint8), 4).reshape(16, 16, 4)  # every grey once
-    flat = np.full((4, 16, 4), 77, np.uint8)
-    rough = coarsen(np.concatenate([ramp, flat]), bits)
-    assert (rough[16:] == 77).all()
-    assert abs(rough[:16].astype(int) - ramp).max() < 2 ** (8 - bits)
-    values = set(rough[:16].ravel().tolist())
-    assert {0, 255} <= values
-    assert 2**bits <= len(values) <= 2**bits + 1  # and 77
-
-
-def test_a_picture_is_saved_whole_and_overwrites_nothing(tmp_path):
-    picture = pipeline_strip("neck")
-    for suffix, start in (("png", b"\x89PNG"), ("svg", b"<?xml")):
-        path = tmp_path / f"strip.{suffix}"
-        picture.save(path)
-        assert path.read_bytes().startswith(start)
-        with pytest.raises(InputError, match="it exists already"):
-            picture.save(path)
-        picture.save(path, overwrite=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["strip.png", "strip.svg"]
-
-
-def test_the_figures_touch_no_global_plotting_state():
-    code = (
-        "import sys, vitseg_lib.show.figures, vitseg_lib.show.pipeline_strip; print('matplotlib.pyplot' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (done.stdout.strip(), done.stderr) == ("False", "")
