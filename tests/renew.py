@@ -64,7 +64,7 @@ def table() -> str:
     for name in recipes.names():
         recipe, row, run = recipes.get(name), recipes.get(name).published, done.get(name)
         size = f"{recipe.depth} × {recipe.width}"
-        schedule = f"{recipe.iterations // 1000}k" if recipe.iterations >= 1000 else str(recipe.iterations)
+        schedule = f"{recipe.iterations / 1000:g}k"
         params = f"{recipes.count_parameters(recipe) / 1e6:.2f}"
         figures = [params, f"{row.mIoU:.2f}", f"{row.mIoU_ms_flip:.2f}"] if row else [params, "–", "–"]
         here = f"{run['mIoU']:.2f} on toy scenes" if run else "not run"
