@@ -20,8 +20,8 @@ setup: .venv/ready  ## make .venv and install the exact pins
 	$(BIN)/python -m uv pip install --python $(BIN)/python --no-deps --quiet -e .
 	@touch $@
 
-lab: setup  ## open the course in JupyterLab
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+lab: setup  ## open the course in JupyterLab (more flags for it: LAB_FLAGS="--no-browser")
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_FLAGS) notebooks/00_start_here.ipynb
 
 test: setup lint  ## what the course promises on a laptop: at most 10 minutes on 2 cores
 	$(PYTEST) -m "not slow"
