@@ -12,7 +12,7 @@ from PIL import Image
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-sys.path[:0] = [str(TESTS), str(TESTS / "reference")]
+sys.path[:0] = [str(TESTS), str(TESTS / "reference"), str(TESTS / "exercises")]
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +52,16 @@ def ade20k_root(tmp_path_factory) -> Path:
 def same_start():
     """Every test starts from the same random state."""
     torch.manual_seed(0)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Show what the exercises' checks said to each wrong answer, after the tests that made them say it."""
+    reports = terminalreporter.getreports("passed")
+    told = [
+        json.loads(value) for r in reports for name, value in getattr(r, "user_properties", ()) if name == "exercise"
+    ]
+    if told:
+        terminalreporter.section("exercises: the diagnosis of each wrong answer")
+    for title, said in sorted(told, key=lambda entry: entry[0]):
+        for answer, sentence in said.items():
+            terminalreporter.write_line(f"{title} | {answer} | {sentence}")

@@ -1,0 +1,122 @@
+"""What every exercise shares: run an answer on fresh random values, and say which mistake was made.
+
+An answer is *right* when it agrees with the solution on every case. When it does not, it is compared with answers
+that are wrong in a known way; the first that it agrees with on every case names the mistake. An answer that is wrong
+in a way nobody foresaw is shown its largest difference, and where it is.
+"""
+
+import copy
+import inspect
+import itertools
+import secrets
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from vitseg_lib.exercises.compare import agree, difference, shapes
+from vitseg_lib.exercises.saying import Saying
+
+Case = tuple  # the arguments of one call
+Call = Callable[[Callable, Case], Any]  # how an answer is put to use: call(answer, case) → what is compared
+
+ROUNDS = 3  # times the cases are drawn
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A known way to go wrong: what it does, as code, and the sentence that names it."""
+
+    wrong: Callable
+    diagnosis: str
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A task with its check, hints and solution.
+
+    `reference` is the solution, a function (or class) of the exercise's own file. `cases(generator)` yields the
+    arguments of each call, with new shapes and values every time. `call` puts an answer to use where it is not just
+    called with them: a module that is built first, say. `axes` name the axes of the result.
+    """
+
+    title: str
+    minutes: int
+    difficulty: int  # 1 a line or two, 2 some thought, 3 hard
+    reference: Callable
+    cases: Callable[[torch.Generator], Iterable[Case]]
+    hints: Sequence[str]
+    mistakes: Sequence[Mistake] = ()
+    axes: Sequence[str] = ()
+    call: Call = field(default=lambda answer, case: answer(*case))
+    tolerance: float = 1e-4
+
+    def __repr__(self) -> str:
+        return f"<Exercise: {self.title}, {self.minutes} minutes, {'●' * self.difficulty}{'○' * (3 - self.difficulty)}>"
+
+    def check(self, answer: Callable, *, seed: int | None = None) -> Saying:
+        """Say whether `answer` is *right*, *not tried yet*, or which mistake it makes. Never raises.
+
+        Shapes and values are new at every check; `seed` repeats one.
+        """
+        generator = torch.Generator().manual_seed(secrets.randbits(32) if seed is None else seed)
+        cases = list(itertools.chain.from_iterable(self.cases(generator) for _ in range(ROUNDS)))
+        given = []
+        for case in cases:
+            try:
+                given.append(self._run(answer, case))
+            except NotImplementedError:
+                return Saying("not tried yet", "Write your answer, run its cell again, then this one.", self.title)
+            except Exception as error:
+                words = str(error).strip().splitlines()
+                return self._wrong(f"it stops with {type(error).__name__}: {words[0] if words else 'no words'}", case)
+            if given[-1] is None or given[-1] is ...:
+                return Saying("not tried yet", "It returns nothing so far. Is a `return` missing?", self.title)
+        return self._judge(cases, given)
+
+    def hint(self, number: int = 1) -> Saying:
+        """One hint, the first unless told otherwise; later ones give more away."""
+        number = min(max(number, 1), len(self.hints))
+        more = f" (`.hint({number + 1})` says more)" if number < len(self.hints) else ""
+        return Saying(f"hint {number} of {len(self.hints)}", self.hints[number - 1] + more, self.title)
+
+    def solution(self) -> Saying:
+        """The source of a solution that works; yours may look different and be as right."""
+        source = textwrap.dedent(inspect.getsource(self.reference))
+        return Saying("one solution", "Yours may look different and be as right.", self.title, code=source)
+
+    def _judge(self, cases: list[Case], given: list[Any]) -> Saying:
+        expected = [self._run(self.reference, case) for case in cases]
+        off = [i for i in range(len(cases)) if not agree(given[i], expected[i], self.tolerance)]
+        if not off:
+            return Saying("right", f"It agrees with the solution on {len(cases)} random cases.", self.title)
+        for mistake in self.mistakes:
+            if self._explains(mistake, cases, given):
+                return self._wrong(mistake.diagnosis)
+        worst = off[0]
+        return self._wrong(difference(given[worst], expected[worst], self.axes), cases[worst])
+
+    def _explains(self, mistake: Mistake, cases: list[Case], given: list[Any]) -> bool:
+        """Whether the answer does what the mistake does, in every case."""
+        try:
+            return all(
+                agree(value, self._run(mistake.wrong, case), self.tolerance)
+                for case, value in zip(cases, given, strict=True)
+            )
+        except Exception:  # the mistake does not even run on these shapes: it is another one
+            return False
+
+    def _run(self, answer: Callable, case: Case) -> Any:
+        """One call on a copy of the arguments, with torch's random numbers as they would be without it."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return self.call(answer, copy.deepcopy(case))
+
+    def _wrong(self, diagnosis: str, case: Case | None = None) -> Saying:
+        where = f" This was for {shapes(case)}." if case is not None else ""
+        sentence = diagnosis[0].upper() + diagnosis[1:]
+        return Saying(
+            "not yet", (sentence if sentence.endswith((".", "?", "!")) else sentence + ".") + where, self.title
+        )
