@@ -1,5 +1,6 @@
 """Pictures: what they show, pixel by pixel where it can be told, what they say, and what they refuse."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from looking import ACCENT_BYTES, BLUE, CLASSES, GREEN, RED, has_colour, pixels_
 import vitseg_lib
 from vitseg_lib.show import colours, figures, parts
 from vitseg_lib.show.picture import Sheet, text_width
-from vitseg_lib.show.pipeline_strip import BOXES, NAMES, pipeline_strip, scene
+from vitseg_lib.show.pipeline_strip import BELOW, BOXES, NAMES, PITCH, TILE, TOP, _corner, pipeline_strip, scene
 
 
 @pytest.fixture
@@ -188,3 +189,23 @@ def test_the_strips_scene_has_as_many_colours_as_classes():
     image, mask = scene(64)
     assert image.shape == mask.shape == (64, 64, 3)
     assert len(np.unique(mask.reshape(-1, 3), axis=0)) == 5
+
+
+@pytest.mark.parametrize("lit", [(), NAMES])
+def test_the_strip_is_drawn_inside_its_card_and_read_on_a_narrow_screen(lit):
+    drawn = pixels_of(pipeline_strip(*lit))
+    paper = drawn[40, 40, :3]
+    left, right, top, bottom = drawn[40:-40, 8:16], drawn[40:-40, -16:-8], drawn[8:16, 40:-40], drawn[-16:-8, 40:-40]
+    assert all((edge[..., :3] == paper).all() for edge in (left, right, top, bottom))
+    assert pipeline_strip(*lit).width * 0.7 <= 364  # CSS pixels that JupyterLab leaves a figure on a screen of 480
+
+
+def test_boxes_of_the_strip_do_not_overlap():
+    corners = [_corner(number) for number in range(len(BOXES))]
+    assert len(set(corners)) == len(BOXES)
+    for (x, y), (other_x, other_y) in pairwise(corners):
+        assert (abs(x - other_x), abs(y - other_y)) in (
+            (PITCH, 0),
+            (0, BELOW - TOP),
+        )  # the next box is beside it or below
+    assert min(PITCH, BELOW - TOP) > TILE

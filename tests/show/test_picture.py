@@ -95,3 +95,7 @@ def test_the_figures_touch_no_global_plotting_state():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("False", "")
+
+
+def test_a_sheet_has_whole_pixels():
+    assert pixels_of(Sheet(300.3, 199.6).picture(name="a card", alt="An empty card.")).shape == (400, 600, 4)

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vitseg_lib.data.ade20k import Classes
-from vitseg_lib.show import colours, parts
+from vitseg_lib.show import colours, parts, scales
+from vitseg_lib.show.heat import COLD
 from vitseg_lib.show.parts import BAR_LINE, LEGEND_LINE, MARGIN, WIDTH
-from vitseg_lib.show.picture import ACCENT, INK, MUTED, SMALL, UNIT, Picture, Sheet, text_width
+from vitseg_lib.show.picture import ACCENT, INK, MUTED, PAPER, SMALL, UNIT, Picture, Sheet, text_width
 
 
 def segmentation_panel(
@@ -126,26 +127,42 @@ def attention_on_image(
     return sheet.picture(name=f"attention of {len(heads)} head{'s' if len(heads) > 1 else ''}", alt=words)
 
 
-def curve(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, x_name: str, y_name: str) -> Picture:
+def curve(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    x_name: str,
+    y_name: str,
+    log: str = "",
+    marks: bool = False,
+    x_ticks: Sequence[float] | None = None,
+    y_ticks: Sequence[float] | None = None,
+) -> Picture:
     """Draw up to four named lines of (xs, ys), each labelled at its right end, over thin rules.
 
-    Raises ValueError for more lines than there are colours that can be told apart.
+    `log` makes an axis logarithmic: "x", "y" or "xy". `marks` puts a dot on every point. `x_ticks` and `y_ticks`
+    are the values to write at an axis, if not those that are chosen.
+    Raises ValueError for more lines than there are colours that can be told apart, and for another `log`.
     """
-    paints = (ACCENT, INK, "#3b6ea5", MUTED)
+    paints = (ACCENT, INK, COLD, MUTED)
     if not 1 <= len(lines) <= len(paints):
         raise ValueError(f"a curve shows 1 to {len(paints)} lines, not {len(lines)}")
+    if log not in ("", "x", "y", "xy"):
+        raise ValueError(f"log is 'x', 'y', 'xy' or nothing, not {log!r}")
     sheet = Sheet(WIDTH, 38 * UNIT)
     xs, ys = (np.concatenate([np.asarray(line[axis], float) for line in lines.values()]) for axis in (0, 1))
+    across, up = scales.scale_of(xs, log="x" in log, ticks=x_ticks), scales.scale_of(ys, log="y" in log, ticks=y_ticks)
     room = max(text_width(name, bold=True) for name in lines) + UNIT
     left, top = MARGIN + 5 * UNIT, MARGIN + 3 * UNIT
     box = (left, top, WIDTH - MARGIN - room - left, sheet.height - MARGIN - 4 * UNIT - top)
-    x_of, y_of = parts.draw_scales(sheet, box, xs, ys)
+    x_of, y_of = scales.draw_scales(sheet, box, across, up)
     sheet.text(MARGIN, MARGIN, y_name, size=SMALL, colour=MUTED)
     sheet.text(left + box[2], sheet.height - MARGIN, x_name, size=SMALL, colour=MUTED, ha="right")
     labels = parts.spread([y_of(ys[-1]) for _, ys in lines.values()], least=16)
     for colour, (name, points), height in zip(paints, lines.items(), labels, strict=False):
         places = [(x_of(x), y_of(y)) for x, y in zip(*points, strict=True)]
         sheet.line(*zip(*places, strict=True), colour=colour, line=1.8)
+        for x, y in places if marks else ():
+            sheet.rounded(x - 3, y - 3, 6, 6, radius=3, face=colour, edge=PAPER)
         sheet.text(places[-1][0] + UNIT, height, name, colour=colour, bold=True)
     words = f"{y_name} against {x_name}, a line each for {', '.join(lines)}."
     return sheet.picture(name=f"{y_name} against {x_name}", alt=words)

@@ -1,13 +1,12 @@
 """The parts that figures are put together from: tiles in rows, legends, bars, scales."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from vitseg_lib.data.ade20k import Classes
 from vitseg_lib.show.colours import UNLABELLED
-from vitseg_lib.show.picture import INK, MUTED, PAPER, RULE, SMALL, UNIT, Sheet, text_width
+from vitseg_lib.show.picture import INK, MUTED, PAPER, SMALL, UNIT, Sheet, text_width
 
 MARGIN = 3 * UNIT
 GAP = UNIT
@@ -16,6 +15,7 @@ WIDTH = 2 * MARGIN + 3 * TILE + 2 * GAP  # of a sheet that holds three tiles in 
 HEADING = 26
 SWATCH = 12  # the side of a colour in a legend
 LEGEND_LINE = 22
+TEXT_LINE = 15  # from one line of small words to the next
 BAR_LINE = 22
 
 EDGE = (0, 0, 0, 0.25)  # around a class's colour, for some are almost white
@@ -67,36 +67,66 @@ def draw_swatch(sheet: Sheet, x: float, y: float, width: float, height: float, c
     sheet.box(x, y, width, height, face=tuple(colour / 255), edge=EDGE, line=0.8)
 
 
-def tile_places(rows: Sequence[Sequence[np.ndarray]], *, titled: int) -> tuple[list[list[Place]], float]:
-    """Where images in rows go, each fitted into its column, and where they end; the first `titled` rows have titles."""
+def tile_places(
+    rows: Sequence[Sequence[np.ndarray]],
+    *,
+    titled: int,
+    tile: float = TILE,
+    heading: float = HEADING,
+    scale: float | None = None,
+) -> tuple[list[list[Place]], float]:
+    """Where images in rows go, each fitted into its column, and where they end; the first `titled` rows have titles.
+
+    `tile` is a column's width and `heading` a title's height. With `scale`, CSS pixels to the image's pixel, all
+    images have that one scale and stand at the left of their columns.
+    """
     places, y = [], float(MARGIN - (UNIT if titled else 0))
     for number, row in enumerate(rows):
-        y += HEADING if number < titled else 0
-        sizes = [_fit(pixels) for pixels in row]
-        xs = [MARGIN + column * (TILE + GAP) for column in range(len(row))]
-        places.append(
-            [(x + (TILE - width) / 2, y, width, height) for x, (width, height) in zip(xs, sizes, strict=True)]
-        )
+        y += heading if number < titled else 0
+        sizes = [_fit(pixels, tile, scale) for pixels in row]
+        rooms = [0 if scale else (tile - width) / 2 for width, _ in sizes]
+        xs = [MARGIN + column * (tile + GAP) + room for column, room in enumerate(rooms)]
+        places.append([(x, y, width, height) for x, (width, height) in zip(xs, sizes, strict=True)])
         y += max(height for _, height in sizes) + GAP
     return places, y - GAP
 
 
-def tile_width(places: list[list[Place]]) -> float:
+def tile_width(places: list[list[Place]], tile: float = TILE) -> float:
     """The width of a sheet for the tiles: room for two at least, as a legend stands below them."""
-    columns = max(2, *map(len, places))
-    return 2 * MARGIN + columns * TILE + (columns - 1) * GAP
+    columns = max(map(len, places))
+    return 2 * MARGIN + max(2 * TILE + GAP, columns * tile + (columns - 1) * GAP)
 
 
-def draw_titles(sheet: Sheet, titles: Sequence[str], y: float) -> None:
-    """Write a small title above each column; `y` is the top of the tiles."""
+def draw_titles(sheet: Sheet, titles: Sequence[str], y: float, tile: float = TILE) -> None:
+    """Write a small title above each column, in as many lines as it takes; `y` is the top of the tiles."""
     for column, title in enumerate(titles):
-        sheet.text(MARGIN + column * (TILE + GAP), y - HEADING / 2 + 1, title, size=SMALL, colour=MUTED)
+        for line, words in enumerate(reversed(wrapped(title, tile))):
+            height = y - HEADING / 2 + 1 - TEXT_LINE * line
+            sheet.text(MARGIN + column * (tile + GAP), height, words, size=SMALL, colour=MUTED)
 
 
-def _fit(pixels: np.ndarray) -> tuple[float, float]:
+def heading_height(titles: Sequence[str], tile: float = TILE) -> float:
+    """How high the titles of tiles stand; nothing without words."""
+    lines = max((len(wrapped(title, tile)) for title in titles), default=0)
+    return HEADING + TEXT_LINE * (lines - 1) if lines else 0
+
+
+def wrapped(words: str, width: float, size: float = SMALL, *, mono: bool = False) -> list[str]:
+    """Cut `words` at their spaces into lines that are at most `width` CSS pixels wide where that can be."""
+    lines: list[str] = []
+    for word in words.split(" ") if words else []:
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size=size, mono=mono) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _fit(pixels: np.ndarray, tile: float, scale: float | None) -> tuple[float, float]:
     """Width and height in CSS pixels: as wide as a tile, unless that makes it far taller than wide."""
     height, width = pixels.shape[:2]
-    scale = min(TILE / width, 1.25 * TILE / height)
+    scale = scale or min(tile / width, 1.25 * tile / height)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
@@ -110,25 +140,6 @@ def draw_bar(
         draw_swatch(sheet, left, middle - 6, length, 12, colour)
     sheet.box(left + length + UNIT - 3, middle - 8, text_width(number) + 6, 16, face=PAPER)
     sheet.text(left + length + UNIT, middle, number, colour=INK if np.isfinite(value) else MUTED)
-
-
-def draw_scales(sheet: Sheet, box: Place, xs: np.ndarray, ys: np.ndarray) -> tuple[Callable, Callable]:
-    """Rules and numbers for a plot inside `box`; returns what turns a value into a place, for x and for y."""
-    x_ticks, y_ticks = (MaxNLocator(5).tick_values(values.min(), values.max()) for values in (xs, ys))
-    left, top, width, height = box
-
-    def x_of(value: float) -> float:
-        return left + width * (value - x_ticks[0]) / (x_ticks[-1] - x_ticks[0])
-
-    def y_of(value: float) -> float:
-        return top + height * (1 - (value - y_ticks[0]) / (y_ticks[-1] - y_ticks[0]))
-
-    for tick in y_ticks:
-        sheet.line([left, left + width], [y_of(tick)] * 2, colour=RULE)
-        sheet.text(left - UNIT, y_of(tick), f"{tick:g}", size=SMALL, colour=MUTED, ha="right")
-    for tick in x_ticks:
-        sheet.text(x_of(tick), top + height + 14, f"{tick:g}", size=SMALL, colour=MUTED, ha="center")
-    return x_of, y_of
 
 
 def spread(heights: Sequence[float], least: float) -> list[float]:

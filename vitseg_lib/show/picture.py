@@ -128,10 +128,10 @@ def coarsen(pixels: np.ndarray, bits: int) -> np.ndarray:
 
 
 class Sheet:
-    """A light card of `width` × `height` CSS pixels; x runs right and y runs down from the top left corner."""
+    """A light card of `width` × `height` CSS pixels, rounded; x runs right and y runs down from the top left corner."""
 
     def __init__(self, width: float, height: float):
-        self.width, self.height = width, height
+        self.width, self.height = width, height = round(width), round(height)
         self.figure = Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH), dpi=PIXELS_PER_INCH)
         FigureCanvasAgg(self.figure)
         self.figure.patch.set_alpha(0)

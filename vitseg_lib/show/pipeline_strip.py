@@ -1,7 +1,7 @@
 """The drawing that opens every chapter: the whole segmenter as a strip of boxes, the chapter's own lit.
 
-The boxes carry the names of the library's files; under each arrow stands the shape of what passes, for
-`deit_s16_mln_160k` and a crop of 512×512.
+The boxes carry the names of the library's files; the strip turns after the encoder and comes back below, and the
+training loop closes it. At each arrow stands the shape of what passes, for `deit_s16_mln_160k` and a crop of 512×512.
 """
 
 from collections.abc import Callable
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitseg_lib.show.picture import ACCENT, INK, MUTED, RULE, SMALL, Picture, Sheet, text_width
+from vitseg_lib.show.picture import ACCENT, INK, MUTED, PAPER, RULE, Picture, Sheet, text_width
 
 TILE = 64  # CSS pixels: the side of a box
-PITCH = 92  # from one box to the next
-LEFT, TOP = 24, 56  # of the first box
-LOOP = TOP + TILE + 86  # the height at which the training loop runs back
+PITCH = 100  # from one box to the next
+LEFT, TOP = 18, 52  # of the first box
+IN_LINE = 5  # boxes from left to right; the others below them run back, so that the type is read on a narrow screen
+LOOP = TOP + TILE + 84  # the height of the training loop, between the lines
+BELOW = LOOP + 36  # the top of the lower line
+NAME, TYPE = 13, 11  # text heights
 WHITE = "#ffffff"
 
 Draw = Callable[[Sheet, float, float, str], None]
@@ -127,7 +130,7 @@ BOXES = (
     Box("inference", "engine", "512 × 683", _labels),
     Box("metrics", "engine", "mIoU", _overlap),
 )
-LOOP_BOXES = {"cli": 0, "recipes": 1, "training": 4, "loss": 6}  # around the model, and under which box
+LOOP_BOXES = {"cli": 0, "recipes": 1, "training": 2, "loss": 3}  # around the model, and in which column
 NAMES = (*(box.name for box in BOXES), *LOOP_BOXES)
 
 
@@ -138,13 +141,14 @@ def pipeline_strip(*lit: str) -> Picture:
     """
     if unknown := [name for name in lit if name not in NAMES]:
         raise ValueError(f"no box is called {unknown[0]!r}; the boxes are {', '.join(NAMES)}")
-    sheet = Sheet(2 * LEFT + PITCH * (len(BOXES) - 1) + TILE, LOOP + 36)
-    for room in ("data", "model", "engine"):
-        _draw_room(sheet, room)
-    for index, box in enumerate(BOXES):
-        _draw_box(sheet, LEFT + PITCH * index, box, lit=box.name in lit)
-        _draw_flow(sheet, index)
+    sheet = Sheet(2 * LEFT + PITCH * (IN_LINE - 1) + TILE, BELOW + TILE + 84)
+    for below in (False, True):
+        for room in ("data", "model", "engine"):
+            _draw_room(sheet, room, below=below)
     _draw_loop(sheet, lit)
+    for index, box in enumerate(BOXES):
+        _draw_box(sheet, index, lit=box.name in lit)
+        _draw_flow(sheet, index)
     name = f"the pipeline, {' and '.join(lit)} lit" if lit else "the pipeline"
     return sheet.picture(name=name, alt=_words(lit))
 
@@ -153,49 +157,69 @@ def _words(lit: tuple[str, ...]) -> str:
     flow = ", ".join(f"{box.name} gives {box.gives}" for box in BOXES)
     here = f" Lit here: {' and '.join(lit)}." if lit else ""
     return (
-        f"The segmenter as a strip of boxes from left to right. {flow}. From upernet's logits a line runs back "
-        f"through loss and training to the model; cli and recipes stand where it begins.{here}"
+        f"The segmenter as a strip of boxes that turns after {BOXES[IN_LINE - 1].name}. {flow}. From upernet's logits "
+        f"a line runs back through loss and training to the model; cli and recipes stand where it begins.{here}"
     )
 
 
-def _draw_room(sheet: Sheet, room: str) -> None:
-    inside = [index for index, box in enumerate(BOXES) if box.room == room]
-    left, right = LEFT + PITCH * inside[0], LEFT + PITCH * inside[-1] + TILE
-    sheet.line([left, right], [TOP - 14, TOP - 14], colour=RULE, line=1)
-    sheet.text(left, TOP - 27, room, size=SMALL, colour=MUTED)
+def _corner(index: int) -> tuple[float, float]:
+    """The top left corner of a box: the first ones from left to right, the others below them and back."""
+    column = index if index < IN_LINE else 2 * IN_LINE - 1 - index
+    return LEFT + PITCH * column, TOP if index < IN_LINE else BELOW
 
 
-def _draw_box(sheet: Sheet, x: float, box: Box, *, lit: bool) -> None:
-    sheet.rounded(x, TOP, TILE, TILE, radius=6, face=ACCENT if lit else WHITE, edge=ACCENT if lit else RULE)
-    box.draw(sheet, x, TOP, WHITE if lit else INK)
-    colour = ACCENT if lit else INK
-    sheet.text(x + TILE / 2, TOP + TILE + 15, box.name, colour=colour, bold=lit, ha="center")
+def _draw_room(sheet: Sheet, room: str, *, below: bool) -> None:
+    """A rule along the boxes of one room, on the outer side of its line."""
+    inside = [_corner(n)[0] for n, box in enumerate(BOXES) if box.room == room and (n >= IN_LINE) == below]
+    if not inside:
+        return
+    left, right = min(inside), max(inside) + TILE
+    rule, name = (BELOW + TILE + 50, BELOW + TILE + 64) if below else (TOP - 14, TOP - 27)
+    sheet.line([left, right], [rule, rule], colour=RULE, line=1)
+    sheet.text(left, name, room, size=TYPE, colour=MUTED)
+
+
+def _draw_box(sheet: Sheet, index: int, *, lit: bool) -> None:
+    box, (x, y) = BOXES[index], _corner(index)
+    sheet.rounded(x, y, TILE, TILE, radius=6, face=ACCENT if lit else WHITE, edge=ACCENT if lit else RULE)
+    box.draw(sheet, x, y, WHITE if lit else INK)
+    sheet.text(x + TILE / 2, y + TILE + 15, box.name, size=NAME, colour=ACCENT if lit else INK, bold=lit, ha="center")
 
 
 def _draw_flow(sheet: Sheet, index: int) -> None:
-    """The arrow to the next box, and what passes under it; under the last box, what comes out."""
-    box, last = BOXES[index], index + 1 == len(BOXES)
-    x = LEFT + PITCH * index + TILE
-    middle = x + (PITCH - TILE) / 2
-    place, ha = (x, "right") if last else (middle, "center")
-    sheet.text(place, TOP + TILE + 36, box.gives, size=10, colour=MUTED, ha=ha)
-    if not last:
-        sheet.arrow((x + 4, TOP + TILE / 2), (x + PITCH - TILE - 4, TOP + TILE / 2))
+    """The arrow to the next box, and what passes under it; after the last box, what comes out."""
+    box, (x, y), gap = BOXES[index], _corner(index), PITCH - TILE
+    middle = y + TILE / 2
+    if index + 1 == IN_LINE:
+        x += TILE / 2
+        sheet.arrow((x, y + TILE + 28), (x, BELOW - 4))
+        width = text_width(box.gives, size=TYPE) + 8
+        sheet.box(x - width / 2, LOOP - 11, width, 20, face=PAPER)
+        sheet.text(x, LOOP, box.gives, size=TYPE, colour=MUTED, ha="center")
+        return
+    start, end = (x + TILE, x + PITCH) if index < IN_LINE else (x, x - gap)
+    step = 4 if end > start else -4
+    sheet.arrow((start + step, middle), (end - step, middle))
+    if index + 1 < len(BOXES):
+        room = 10 if box.name == "neck" else 0  # the longest two would touch
+        sheet.text((start + end) / 2 + room, y + TILE + 35, box.gives, size=TYPE, colour=MUTED, ha="center")
+    else:
+        sheet.text(end - 8, middle, box.gives, size=NAME, bold=True, ha="right")
     if box.name == "attention":
-        sheet.text(middle, TOP + TILE / 2 - 13, "× 12", size=10, colour=MUTED, ha="center")
+        sheet.text((start + end) / 2, middle - 13, "× 12", size=TYPE, colour=MUTED, ha="center")
 
 
 def _draw_loop(sheet: Sheet, lit: tuple[str, ...]) -> None:
     """What surrounds the model: the loss that flows back from its end, and what builds it at its beginning."""
-    left, middle, right = (LEFT + PITCH * index + TILE / 2 for index in (0, 2, 6))
-    sheet.line([right, right, left], [LOOP - 32, LOOP, LOOP])
-    sheet.arrow((middle, LOOP), (middle, LOOP - 34))
-    for name, under in LOOP_BOXES.items():
-        _draw_pill(sheet, LEFT + PITCH * under + TILE / 2, name, lit=name in lit)
+    places = {name: LEFT + PITCH * column + TILE / 2 for name, column in LOOP_BOXES.items()}
+    sheet.line([places["cli"], places["loss"], places["loss"]], [LOOP, LOOP, BELOW - 4])
+    sheet.arrow((places["training"], LOOP), (places["training"], TOP + TILE + 28))
+    for name, middle in places.items():
+        _draw_pill(sheet, middle, name, lit=name in lit)
 
 
 def _draw_pill(sheet: Sheet, middle: float, name: str, *, lit: bool) -> None:
-    width = text_width(name, bold=True) + 22
+    width = text_width(name, size=NAME, bold=True) + 22
     face, edge, colour = (ACCENT, ACCENT, WHITE) if lit else (WHITE, RULE, INK)
     sheet.rounded(middle - width / 2, LOOP - 12, width, 24, radius=12, face=face, edge=edge)
-    sheet.text(middle, LOOP, name, colour=colour, bold=lit, ha="center")
+    sheet.text(middle, LOOP, name, size=NAME, colour=colour, bold=lit, ha="center")

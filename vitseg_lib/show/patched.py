@@ -1,0 +1,110 @@
+"""Two drawings of chapter 03: what the patch embedding looks for, and where the centres of two grids lie."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from vitseg_lib.show.parts import MARGIN
+from vitseg_lib.show.picture import ACCENT, INK, MUTED, RULE, SMALL, UNIT, Picture, Sheet
+
+FILTER = 38  # CSS pixels: the side of a drawn filter
+PITCH = FILTER + 6
+COLUMNS = 16
+TITLE = 26
+LENGTH = 60 * UNIT  # of a row of old places
+BAR = 3 * UNIT  # its height
+BETWEEN = 4 * UNIT  # from the old places down to the new ones
+TINT = "#f4d9cb"
+WHITE = "#ffffff"
+
+
+def filters(groups: Mapping[str, np.ndarray]) -> Picture:
+    """Show filters (n, 3, p, p) as colours, a titled group of them after the other.
+
+    Each filter has its own scale: middle grey is 0, its largest value, of either sign, fills a channel.
+    Raises ValueError for none, and for arrays of another form.
+    """
+    arrays = {name: np.asarray(values, dtype=float) for name, values in groups.items()}
+    if not arrays or any(values.ndim != 4 or values.shape[1] != 3 or not values.size for values in arrays.values()):
+        raise ValueError("filters come in groups of the shape (n, 3, p, p)")
+    columns = min(COLUMNS, max(map(len, arrays.values())))
+    lines = sum(-(-len(values) // columns) for values in arrays.values())
+    width = 2 * MARGIN + max(columns * PITCH, 30 * UNIT)
+    sheet = Sheet(width, 2 * MARGIN - UNIT + len(arrays) * (TITLE + UNIT) + lines * PITCH - UNIT)
+    y = float(MARGIN - UNIT)
+    for name, values in arrays.items():
+        sheet.text(MARGIN, y + TITLE / 2, name, size=SMALL, colour=MUTED)
+        y += TITLE
+        for number, values_of_one in enumerate(values):
+            line, column = divmod(number, columns)
+            sheet.image(MARGIN + column * PITCH, y + line * PITCH, FILTER, FILTER, coloured(values_of_one))
+        y += -(-len(values) // columns) * PITCH + UNIT
+    counted = ", ".join(f"{len(values)} under the title “{name}”" for name, values in arrays.items())
+    count = sum(map(len, arrays.values()))
+    words = f"{count} filters as little colour pictures, middle grey where a filter is 0: {counted}."
+    return sheet.picture(name=f"{count} filters", alt=words)
+
+
+def coloured(values: np.ndarray) -> np.ndarray:
+    """A filter (3, p, p) as an image, uint8 (p, p, 3): 0 is middle grey, its largest value fills a channel."""
+    scaled = values / max(np.abs(values).max(), 1e-12)
+    return (127.5 + 127.5 * scaled + 0.5).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+def centres(old: int, new: int, lit: int) -> Picture:
+    """Draw `old` places in a row over as many or more `new` ones: with half-pixel centres, and with aligned corners.
+
+    A line leads from the centre of the new place `lit` up to where it lies among the old ones; the number at its
+    end counts old places from 0, and the two old places beside it are tinted.
+    Raises ValueError for fewer than two places, for fewer new ones, or for a lit one that is not there.
+    """
+    if not 2 <= old <= new or not 0 <= lit < new:
+        raise ValueError(f"at least two old places, no fewer new ones, and one of those: not {old}, {new}, {lit}")
+    halves = (lit + 0.5) * old / new - 0.5
+    corners = lit * (old - 1) / (new - 1)
+    block = TITLE + 2 * BAR + BETWEEN + 4 * UNIT
+    sheet = Sheet(2 * MARGIN + LENGTH, 2 * (block + MARGIN) - UNIT)
+    side = LENGTH / old
+    _draw_rows(sheet, MARGIN - UNIT, "half-pixel centres (align_corners=False)", old, new, lit, halves, LENGTH / new, 0)
+    pitch = (old - 1) * side / (new - 1)
+    first = side / 2 - pitch / 2
+    title = "outermost centres aligned (align_corners=True)"
+    _draw_rows(sheet, MARGIN + block, title, old, new, lit, corners, pitch, first)
+    words = (
+        f"{old} old places in a row over {new} new ones, drawn twice. With half-pixel centres both rows are equally "
+        f"long, and new place {lit} lies at {halves:.2f} of the old ones; with the outermost centres aligned the new "
+        f"row is no longer than the old one, and it lies at {corners:.2f}."
+    )
+    return sheet.picture(name=f"{old} places over {new}", alt=words)
+
+
+def _draw_rows(
+    sheet: Sheet, top: float, title: str, old: int, new: int, lit: int, at: float, pitch: float, first: float
+) -> None:
+    """One pair of rows: the old places fill the width; the new ones, `pitch` wide, begin at `first`."""
+    side = LENGTH / old
+    sheet.text(MARGIN, top + TITLE / 2, title, size=SMALL, colour=MUTED)
+    y = top + TITLE + UNIT
+    beside = {int(np.floor(at)), int(np.floor(at)) + 1}
+    for place in range(old):
+        face = TINT if place in beside else WHITE
+        sheet.box(MARGIN + place * side, y, side, BAR, face=face, edge=RULE)
+        _dot(sheet, MARGIN + (place + 0.5) * side, y + BAR / 2, INK)
+        if place % max(1, old // 4) == 0 or place in beside:
+            sheet.text(MARGIN + (place + 0.5) * side, y - 6, str(place), size=9, colour=MUTED, ha="center")
+    below = y + BAR + BETWEEN
+    for place in range(new):
+        x = MARGIN + first + place * pitch
+        sheet.box(x, below, pitch, BAR, face=WHITE, edge=RULE)
+        _dot(sheet, x + pitch / 2, below + BAR / 2, MUTED)
+    x = MARGIN + first + (lit + 0.5) * pitch
+    sheet.box(x - pitch / 2, below, pitch, BAR, edge=ACCENT, line=2)
+    sheet.line([x, x], [below + BAR / 2, y + BAR / 2], colour=ACCENT, line=1.6)
+    for height in (y + BAR / 2, below + BAR / 2):
+        _dot(sheet, x, height, ACCENT, size=7)
+    sheet.text(x + UNIT, y + BAR + BETWEEN / 2, f"{at:.2f}", colour=ACCENT, bold=True)
+    sheet.text(x, below + BAR + 1.5 * UNIT, f"new place {lit}", size=SMALL, colour=ACCENT, ha="center")
+
+
+def _dot(sheet: Sheet, x: float, y: float, colour: str, *, size: float = 4) -> None:
+    sheet.rounded(x - size / 2, y - size / 2, size, size, radius=size / 2, face=colour)
