@@ -1,10 +1,11 @@
-"""What each part of the segmenter is worth on the toy scenes: short runs, several seeds each.
+"""What each part of the segmenter is worth on the toy scenes: several seeds each, in short runs and in long ones.
 
     python benchmarks/ablation.py                       all variants, three seeds, about 20 minutes on two cores
     python benchmarks/ablation.py --variants "with the neck" --seeds 1
+    python benchmarks/ablation.py --iterations 1400 --variants "as it is" "no position embedding"
 
-Results go to benchmarks/results/ablation.json as each run ends; runs that are there already are not repeated.
-`--table` prints what the file holds and runs nothing.
+Results go to benchmarks/results/ablation.json as each run ends, by the number of steps; runs that are there already
+are not repeated. `--table` prints what the file holds and runs nothing.
 """
 
 import argparse
@@ -67,14 +68,21 @@ def run(recipe: Recipe, change: Callable[[nn.Module], None], root: Path, seed: i
 
 
 def table(content: dict) -> str:
-    """The results as Markdown: mean, spread over seeds, and the difference to the whole recipe."""
-    rows = content["mIoU"]
-    whole = statistics.mean(rows["as it is"].values()) if "as it is" in rows else float("nan")
-    lines = ["| variant | mIoU, mean of seeds | lowest – highest | difference |", "|---|--:|--:|--:|"]
-    for name, by_seed in rows.items():
-        values = list(by_seed.values())
-        mean = statistics.mean(values)
-        lines.append(f"| {name} | {mean:.1f} | {min(values):.1f} – {max(values):.1f} | {mean - whole:+.1f} |")
+    """The results as Markdown: mean and spread over seeds, and the difference to the whole recipe."""
+    lines = [
+        "| variant | steps | mIoU, mean of seeds | lowest – highest | standard deviation | difference |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for steps, rows in content["mIoU"].items():
+        whole = statistics.mean(rows["as it is"].values()) if "as it is" in rows else float("nan")
+        for name, by_seed in rows.items():
+            values = list(by_seed.values())
+            mean = statistics.mean(values)
+            spread = f"{statistics.stdev(values):.1f}" if len(values) > 1 else "one seed"
+            away = "" if name == "as it is" else f"{mean - whole:+.1f}"
+            lines.append(
+                f"| {name} | {steps} | {mean:.1f} | {min(values):.1f} – {max(values):.1f} | {spread} | {away} |"
+            )
     return "\n".join(lines)
 
 
@@ -90,7 +98,7 @@ def main() -> None:
     options = parser.parse_args()
     base = replace(recipes.get(options.recipe), iterations=options.iterations, evaluate_every=options.iterations)
     content = {
-        "command": f"python benchmarks/ablation.py --recipe {base.name} --iterations {options.iterations}",
+        "command": f"python benchmarks/ablation.py --recipe {base.name} --iterations N",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
         "date": date.today().isoformat(),
         "mIoU": {},
@@ -101,10 +109,11 @@ def main() -> None:
             return print(table(before))
         if before["command"] == content["command"]:
             content["mIoU"] = before["mIoU"]
+    rows = content["mIoU"].setdefault(str(options.iterations), {})
     chosen = variants(base)
     for seed in range(options.seeds):
         for name in options.variants or chosen:
-            done = content["mIoU"].setdefault(name, {})
+            done = rows.setdefault(name, {})
             if str(seed) not in done:
                 done[str(seed)] = run(*chosen[name], options.data, seed)
                 files.write_json(RESULTS, content)

@@ -284,3 +284,33 @@ def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
     monkeypatch.setattr(commands, "show_recipes", interrupted)
     assert vitseg("recipes") == 130
     assert capsys.readouterr().err.strip() == "vitseg: stopped"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+    ],
+)
+def test_no_memory_is_one_sentence(monkeypatch, refused, error):
+    def fail(options):
+        raise error
+
+    monkeypatch.setattr(commands, "show_recipes", fail)
+    assert "out of memory; use a smaller image" in refused("recipes")
+
+
+def test_another_fault_of_ours_keeps_its_traceback(monkeypatch):
+    def fail(options):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(commands, "show_recipes", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        vitseg("recipes")
+
+
+def test_predict_reads_no_weights_before_it_knows_the_images(refused, tmp_path):
+    arguments = ("--recipe", "toy", "--weights", tmp_path / "none.safetensors", "--out", tmp_path)
+    assert "gone.jpg does not exist" in refused("predict", tmp_path / "gone.jpg", *arguments)

@@ -20,6 +20,7 @@ EXAMPLES = {
     "predict": "vitseg predict photo.jpg --recipe toy --weights data/weights/toy.safetensors --out predictions",
     "convert": "vitseg convert toy --weights data/weights/toy.safetensors --to mmseg --out toy_mmseg.pth",
 }
+OUT_OF_MEMORY = "out of memory; use a smaller image or batch."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,8 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         return options.run(options) or 0
-    except (InputError, MemoryError) as error:
-        print(f"vitseg: error: {error or 'out of memory; use a smaller image or batch.'}", file=sys.stderr)
+    except InputError as error:
+        print(f"vitseg: error: {error}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch has no class for the CPU's
+            raise
+        print(f"vitseg: error: {OUT_OF_MEMORY}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         return 0
@@ -105,7 +111,7 @@ def _adder(subparsers: argparse._SubParsersAction) -> Callable[..., argparse.Arg
         command = subparsers.add_parser(
             name,
             help=text,
-            description=text[0].upper() + text[1:] + ".",
+            description=f"{text[0].upper() if text[1].islower() else text[0]}{text[1:]}.",
             epilog=f"example:\n  {EXAMPLES[name]}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

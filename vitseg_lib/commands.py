@@ -124,7 +124,7 @@ def predict(options: Namespace) -> None:
     from tqdm.auto import tqdm
 
     from vitseg_lib.data.ade20k import colour_labels, write_labels
-    from vitseg_lib.data.photos import read_image
+    from vitseg_lib.data.photos import image_size, read_image
     from vitseg_lib.engine import inference
 
     outputs = [options.out / f"{path.stem}.png" for path in options.images]
@@ -133,6 +133,8 @@ def predict(options: Namespace) -> None:
         if (outputs + overlays).count(path) > 1:
             raise InputError(f"{path} would be written twice: give the images different names.")
         files.refuse_existing(path, options.overwrite)
+    for source in options.images:
+        image_size(source)  # what is missing or no image is said before anything is computed
     recipe = chosen_recipe(options.recipe)
     classes = classes_for(options.weights, options.classes)
     model = load_model(recipe, options.weights, num_classes=len(classes))

@@ -134,7 +134,7 @@ def test_pickles_are_not_executed(model, tmp_path, monkeypatch):
     assert not (tmp_path / "exploded").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a zip"])
+@pytest.mark.parametrize("content", [b"", b"abc", b"not a checkpoint", b"PK\x03\x04 half a zip"])
 def test_damaged_checkpoints_get_one_sentence(model, tmp_path, content):
     for name in ("c.pth", "c.safetensors"):
         (tmp_path / name).write_bytes(content)

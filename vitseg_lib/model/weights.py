@@ -7,7 +7,6 @@ mistake (43 → 20 mIoU; open-mmlab/mmsegmentation issues 1288, 1933, 1166). Not
 
 import json
 import math
-import pickle
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -170,7 +169,7 @@ def _read_file(path: Path) -> tuple[StateDict, str]:
         raise InputError(f"{path}: there is no such weights file; check the path.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # unpickling arbitrary bytes raises almost anything
         reason = "holds more than tensors and plain values" if "weights_only" in str(error) else "is damaged"
         raise InputError(f"{path}: not a checkpoint that can be read safely: it {reason}; fetch it again.") from error
     content = content.get("state_dict", content) if isinstance(content, dict) else content
@@ -233,7 +232,9 @@ def _fill(module: nn.Module, state: StateDict, label: str) -> None:
     ]
     told = [f"{len(found)} {what} ({_some(found)})" for what, found in faults if found]
     if told:
-        raise InputError(f"{label}: these weights are another model's: {', '.join(told)}; choose the matching recipe.")
+        raise InputError(
+            f"{label}: these weights are another model's: {', '.join(told)}; choose the matching recipe or classes."
+        )
     module.load_state_dict(state)
 
 
