@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 
-.PHONY: help setup lab test test-slow lint format pins bench ablation
+.PHONY: help setup lab test test-slow lint format pins notebooks bench ablation
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ pins: setup  ## renew requirements.txt, environment.yml and the table of recipes
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --all-extras --upgrade --quiet \
 		--no-header --no-emit-index-url --no-annotate pyproject.toml -o requirements.txt
 	$(BIN)/python tests/renew.py
+
+notebooks: setup  ## run all chapters from the top and keep their new outputs
+	$(BIN)/python tests/run_notebooks.py
 
 bench: setup  ## speed, side by side, as ratios
 	$(BIN)/python benchmarks/run.py

@@ -208,9 +208,11 @@ def tells_nothing_of_the_machine(chapter: Chapter) -> list[str]:
     return [f"an output names {found!r}" for text in texts for found in re.findall(private, text)]
 
 
-def runs_on_any_python_kernel(chapter: Chapter) -> list[str]:
+def is_portable(chapter: Chapter) -> list[str]:
     name = chapter.notebook.metadata.get("kernelspec", {}).get("name")
-    return [] if name == "python3" else [f"its kernel is called {name!r}, not 'python3'"]
+    faults = [] if name == "python3" else [f"its kernel is called {name!r}, not 'python3'"]
+    stale = "widgets" in chapter.notebook.metadata
+    return [*faults, "it carries the widgets of an old run: `make notebooks` drops them"] if stale else faults
 
 
 def respects_the_reader(chapter: Chapter) -> list[str]:
@@ -238,6 +240,6 @@ RULES: tuple[Rule, ...] = (
     compares_enough_outputs,
     links_to_what_is_there,
     tells_nothing_of_the_machine,
-    runs_on_any_python_kernel,
+    is_portable,
     respects_the_reader,
 )

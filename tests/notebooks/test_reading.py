@@ -137,6 +137,10 @@ def another_kernel(chapter: Chapter) -> None:
     chapter.notebook.metadata.kernelspec.name = "vitseg-3.11"
 
 
+def save_widgets(chapter: Chapter) -> None:
+    chapter.notebook.metadata.widgets = {"application/vnd.jupyter.widget-state+json": {}}
+
+
 NECK = Path(rules.vitseg_lib.__file__).parent / "model" / "neck.py"
 IMAGE = {"image/png": "aGVsbG8=", "text/plain": "<Figure>"}
 
@@ -189,7 +193,8 @@ BREAKS = [
     (rules.links_to_what_is_there, add(prose("[a page](https://a.example) and [above](#top)")), None),
     (rules.tells_nothing_of_the_machine, display("check", {"text/plain": "/home/ada/x"}), "'/home/ada'"),
     (rules.tells_nothing_of_the_machine, display("check", {"text/plain": "<A at 0x7f0012345678>"}), "0x7f00"),
-    (rules.runs_on_any_python_kernel, another_kernel, "'vitseg-3.11'"),
+    (rules.is_portable, another_kernel, "'vitseg-3.11'"),
+    (rules.is_portable, save_widgets, "the widgets of an old run"),
     (rules.respects_the_reader, add(prose("It is easy to see that")), "'easy to see'"),
 ]
 

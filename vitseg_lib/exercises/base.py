@@ -10,13 +10,13 @@ import inspect
 import itertools
 import secrets
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from vitseg_lib.exercises.compare import agree, difference, shapes
+from vitseg_lib.exercises.compare import agree, arguments, difference
 from vitseg_lib.exercises.saying import Saying
 
 Case = tuple  # the arguments of one call
@@ -31,6 +31,17 @@ class Mistake:
 
     wrong: Callable
     diagnosis: str
+
+
+def named(mistakes: Mapping[str, Callable]) -> tuple[Mistake, ...]:
+    """Diagnosis → what it diagnoses, as mistakes; the first that fits is the one that is named."""
+    return tuple(Mistake(wrong, diagnosis) for diagnosis, wrong in mistakes.items())
+
+
+def whole(generator: torch.Generator, low: int, high: int, *, but: Sequence[int] = ()) -> int:
+    """A whole number from `low` to `high`, both possible, and none of `but`."""
+    number = int(torch.randint(low, high + 1, (), generator=generator))
+    return whole(generator, low, high, but=but) if number in but else number
 
 
 @dataclass(frozen=True)
@@ -114,8 +125,12 @@ class Exercise:
             torch.manual_seed(0)
             return self.call(answer, copy.deepcopy(case))
 
+    def _arguments(self, case: Case) -> str:
+        names = list(inspect.signature(self.reference).parameters)
+        return arguments(case, names if len(names) == len(case) else [f"argument {n}" for n in range(1, 1 + len(case))])
+
     def _wrong(self, diagnosis: str, case: Case | None = None) -> Saying:
-        where = f" This was for {shapes(case)}." if case is not None else ""
+        where = f" This was with {self._arguments(case)}." if case is not None else ""
         sentence = diagnosis[0].upper() + diagnosis[1:]
         return Saying(
             "not yet", (sentence if sentence.endswith((".", "?", "!")) else sentence + ".") + where, self.title

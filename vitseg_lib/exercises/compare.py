@@ -4,6 +4,7 @@ Results are tensors, arrays, numbers, strings, or tuples, lists and dicts of tho
 """
 
 from collections.abc import Mapping, Sequence
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,14 @@ def parts(value: Any) -> list[tuple[str, Any]]:
     """The result's tensors, numbers and words, each with the name of its place: [("", value)] where it is one."""
     if isinstance(value, Mapping):
         return [(f"[{key!r}]{name}", part) for key in value for name, part in parts(value[key])]
-    if isinstance(value, (list, tuple)) and not all(isinstance(v, (bool, int, float, complex)) for v in value):
+    if isinstance(value, (list, tuple)) and not all(map(_is_plain, value)):
         return [(f"[{number}]{name}", part) for number, item in enumerate(value) for name, part in parts(item)]
     return [("", value)]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a number, or lists of numbers: those are read as one array."""
+    return isinstance(value, (Number, np.number)) or (isinstance(value, list) and all(map(_is_plain, value)))
 
 
 def numbers(value: Any) -> np.ndarray | None:
@@ -88,8 +94,16 @@ def form(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def shapes(case: Sequence[Any]) -> str:
-    """The arguments of a call by their shapes, or values where they are numbers."""
-    known = [a for a in case if isinstance(a, (torch.Tensor, np.ndarray, str, bool, int, float, tuple))]
-    words = [repr(a) if not hasattr(a, "shape") else f"shape {tuple(a.shape)}" for a in known]
-    return f"arguments of {', '.join(words)}" if words else "one of the random cases"
+def arguments(case: Sequence[Any], names: Sequence[str]) -> str:
+    """The arguments of a call in words: "labels of shape (5, 6), rate = 0.4"."""
+    return ", ".join(f"{name} {_outline(value)}" for name, value in zip(names, case, strict=True))
+
+
+def _outline(value: Any) -> str:
+    if hasattr(value, "shape"):
+        return f"of shape {tuple(value.shape)}"
+    if isinstance(value, float):
+        return f"= {value:.3g}"
+    if isinstance(value, (str, bool, int)) or (isinstance(value, tuple) and len(value) < 5):
+        return f"= {value!r}"
+    return f"({form(value)})"

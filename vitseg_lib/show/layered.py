@@ -1,4 +1,4 @@
-"""The drawing of a Transformer block: the stream of tokens as a thick line, and the two branches beside it."""
+"""The drawing of a Transformer block: the stream of tokens as a thick line in two halves, a branch beside each."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,12 @@ WORDS = {
     "post-norm": "A post-norm block: the branches are attention and drop path, then MLP and drop path; after each sum "
     "the line itself runs through a LayerNorm.",
 }
+HALVES = {"attention": "first, between the tokens", "MLP": "then, each token alone"}
 BOX = 30  # CSS pixels: the height of a box
 GAP = 18  # from one box of a branch to the next, with an arrow in it
 DEPTH = 60  # from the stream to the middle of a branch
 TURN = 22  # from where a branch leaves the stream to its first box
-ROW = 132
+ROW = 126
 TITLE = 24
 PLUS = 9  # the radius of a sum
 STREAM = 3.2
@@ -72,7 +73,7 @@ class Pen:
 
 
 def block_drawing(*kinds: str) -> Picture:
-    """Draw a block of each kind, "pre-norm" or "post-norm"; the first alone without any.
+    """Draw a block of each kind, "pre-norm" or "post-norm", one below the other; pre-norm alone without any.
 
     Raises ValueError for another kind.
     """
@@ -80,37 +81,36 @@ def block_drawing(*kinds: str) -> Picture:
     if unknown := [kind for kind in kinds if kind not in WORDS]:
         raise ValueError(f"a block is {' or '.join(WORDS)}, not {unknown[0]!r}")
     titled = TITLE if len(kinds) > 1 else 0
-    sheet = Sheet(round(2 * MARGIN + max(map(_length, kinds))), 2 * UNIT + len(kinds) * (ROW + titled))
-    for row, kind in enumerate(kinds):
-        top = UNIT + row * (ROW + titled)
+    sheet = Sheet(round(2 * MARGIN + max(map(_length, kinds))), 2 * UNIT + len(kinds) * (2 * ROW + titled))
+    for number, kind in enumerate(kinds):
+        top = UNIT + number * (2 * ROW + titled)
         if titled:
             sheet.text(MARGIN, top + 2 * UNIT, kind, bold=True)
-        _draw_row(Pen(sheet, top + titled + 5 * UNIT, MARGIN), kind)
+        for half, name in enumerate(HALVES):
+            _draw_half(Pen(sheet, top + titled + half * ROW + 5 * UNIT, MARGIN), kind, name)
     return sheet.picture(name=f"a {' and a '.join(kinds)} block", alt=" ".join(WORDS[kind] for kind in kinds))
 
 
-def _draw_row(pen: Pen, kind: str) -> None:
-    pen.sheet.text(pen.x, pen.y - 2 * UNIT, "tokens", size=SMALL, colour=MUTED)
+def _draw_half(pen: Pen, kind: str, name: str) -> None:
+    pen.sheet.text(pen.x, pen.y - 2 * UNIT, HALVES[name], size=SMALL, colour=MUTED)
     pen.stream(2 * UNIT)
-    for name in ("attention", "MLP"):
-        if kind == "pre-norm":
-            pen.branch("LayerNorm", name, "drop path")
-        else:
-            pen.branch(name, "drop path")
-            pen.on_the_stream("LayerNorm")
-        pen.stream(2 * UNIT)
+    if kind == "pre-norm":
+        pen.branch("LayerNorm", name, "drop path")
+    else:
+        pen.branch(name, "drop path")
+        pen.on_the_stream("LayerNorm")
+    pen.stream(2 * UNIT)
     pen.sheet.arrow((pen.x, pen.y), (pen.x + UNIT, pen.y), colour=INK, line=STREAM)
 
 
 def _length(kind: str) -> float:
-    """How long a row is: the boxes, and all the line between them."""
-    boxes = ("LayerNorm", "attention", "drop path", "LayerNorm", "MLP", "drop path")
-    between = 4 * TURN + 4 * GAP if kind == "pre-norm" else 6 * TURN + 2 * GAP
-    return sum(map(_width, boxes)) + between + 7 * UNIT + 2 * PLUS
+    """How long the longer half is: the boxes, and all the line between them."""
+    between = 2 * TURN + 2 * GAP if kind == "pre-norm" else 3 * TURN + GAP
+    return sum(map(_width, ("LayerNorm", "attention", "drop path"))) + between + 5 * UNIT + PLUS
 
 
 def _width(name: str) -> float:
-    return text_width(name) + 2.5 * UNIT
+    return text_width("attention" if name in HALVES else name) + 2.5 * UNIT
 
 
 def _draw_box(sheet: Sheet, x: float, middle: float, width: float, name: str) -> None:
