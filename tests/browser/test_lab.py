@@ -8,8 +8,10 @@ import sys
 import time
 import urllib.request
 
+import nbformat
 import pytest
 from conftest import ROOT
+from nbformat.v4 import new_code_cell, new_notebook
 
 pytestmark = pytest.mark.slow
 FLAGS = (
@@ -47,11 +49,17 @@ def page():
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """The address of a JupyterLab over a copy of the notebooks and what they read."""
+def folder(tmp_path_factory):
+    """A copy of the notebooks and what they read."""
     folder = tmp_path_factory.mktemp("course")
     for name in ("notebooks", "data"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("ADEChallengeData2016", "*.zip"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(folder):
+    """The address of a JupyterLab over the copy."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -77,16 +85,58 @@ def lab(tmp_path_factory):
 CHAPTERS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_chapter_runs_from_the_top(page, lab, chapter):
-    page.goto(f"{lab}/lab/tree/notebooks/{chapter}?reset")
+def open_and_run(page, lab: str, notebook: str) -> list:
+    """Open a notebook and run it from the top; each code cell's number and outputs."""
+    page.goto(f"{lab}/lab/tree/notebooks/{notebook}?reset")
     page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.context !== undefined", timeout=90_000)
     page.evaluate(RUN_ALL)
     page.wait_for_function("() => window.finished", timeout=180_000)
-    cells = page.evaluate(OUTPUTS)
+    return page.evaluate(OUTPUTS)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_runs_from_the_top(page, lab, chapter):
+    cells = open_and_run(page, lab, chapter)
     assert [count for count, _ in cells] == list(range(1, len(cells) + 1))
     outputs = [output for _, found in cells for output in found]
     assert [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"] == []
     page.wait_for_selector(".jp-OutputArea img", timeout=20_000)
     alternatives = page.eval_on_selector_all(".jp-OutputArea img", "found => found.map(i => i.alt)")
     assert alternatives and all(len(alt) > 20 for alt in alternatives)
+
+
+SLIDERS = """
+from ipywidgets import IntSlider
+from vitseg_lib.show.picture import Sheet
+from vitseg_lib.show.sliders import Sliders
+
+def draw(side):
+    return Sheet(100 + side, 100).picture(name="a card", alt=f"An empty card, {100 + side} pixels wide.")
+
+Sliders(draw, side=IntSlider(5, 0, 9))
+"""
+UPLOAD = "from vitseg_lib.show.photo_upload import PhotoUpload\nPhotoUpload(print)"
+
+
+def tab_until(page, selector: str, most: int = 12) -> bool:
+    """Press Tab from the selected cell on until something that matches has the focus."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return True
+    return False
+
+
+def test_tab_reaches_the_controls_and_arrow_keys_move_them(page, lab, folder):
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}  # else JupyterLab asks for one
+    notebook = new_notebook(cells=[new_code_cell(SLIDERS), new_code_cell(UPLOAD)], metadata=kernel)
+    nbformat.write(notebook, folder / "notebooks" / "controls.ipynb")
+    open_and_run(page, lab, "controls.ipynb")
+    image = page.locator(".vitseg-sliders img")
+    image.wait_for()
+    page.evaluate("() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 0; }")
+    page.locator(".jp-Notebook").focus()
+    assert tab_until(page, ".vitseg-sliders [role=slider]")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.querySelector('.vitseg-sliders img').alt.includes('106 pixels')")
+    assert tab_until(page, ".jupyter-widgets.widget-upload")
