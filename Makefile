@@ -18,6 +18,9 @@ setup: .venv/ready  ## make .venv and install the exact pins
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/python -m uv pip install --python $(BIN)/python -r requirements.txt
 	$(BIN)/python -m uv pip install --python $(BIN)/python --no-deps --quiet -e .
+	@mkdir -p .venv/share/jupyter/lab/settings
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
+		> .venv/share/jupyter/lab/settings/overrides.json
 	@touch $@
 
 lab: setup  ## open the course in JupyterLab (more flags for it: LAB_FLAGS="--no-browser")
