@@ -152,6 +152,8 @@ def test_agreement_knows_structure_shape_and_size():
     assert agree(torch.tensor([float("nan"), 1]), torch.tensor([float("nan"), 1]), 1e-6)
     assert not agree("sky", "sea", 1e-6) and agree("sky", "sky", 1e-6)
     assert not agree(np.zeros(2), "sky", 1e-6)
+    assert agree(([1, 2], 3), (np.array([1, 2]), 3.0), 1e-6) and agree((1, 2), [1, 2], 1e-6)
+    assert agree(([1, 2], [3, 4]), (torch.tensor([1, 2]), torch.tensor([3, 4])), 1e-6)
 
 
 def test_a_difference_names_part_and_place():

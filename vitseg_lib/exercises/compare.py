@@ -15,14 +15,18 @@ def parts(value: Any) -> list[tuple[str, Any]]:
     """The result's tensors, numbers and words, each with the name of its place: [("", value)] where it is one."""
     if isinstance(value, Mapping):
         return [(f"[{key!r}]{name}", part) for key in value for name, part in parts(value[key])]
-    if isinstance(value, (list, tuple)) and not all(map(_is_plain, value)):
+    if isinstance(value, (list, tuple)) and not _is_plain(list(value) if all(map(_is_number, value)) else value):
         return [(f"[{number}]{name}", part) for number, item in enumerate(value) for name, part in parts(item)]
     return [("", value)]
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether it is a number, or lists of numbers: those are read as one array."""
-    return isinstance(value, (Number, np.number)) or (isinstance(value, list) and all(map(_is_plain, value)))
+    """Whether it is a number, or a list of numbers or of such lists: those are read as one array."""
+    return _is_number(value) or (isinstance(value, list) and all(map(_is_plain, value)))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (Number, np.number))
 
 
 def numbers(value: Any) -> np.ndarray | None:
