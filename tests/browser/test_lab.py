@@ -52,7 +52,7 @@ def page():
 def folder(tmp_path_factory):
     """A copy of the notebooks and what they read."""
     folder = tmp_path_factory.mktemp("course")
-    for name in ("notebooks", "data", "tests/reference"):
+    for name in ("notebooks", "data", "tests/reference", "benchmarks/results"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("ADEChallengeData2016", "*.zip"))
     return folder
 
