@@ -1,5 +1,7 @@
 """The check itself: what it calls right, what it never does, and how it says where an answer differs."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +78,12 @@ def test_the_largest_difference_is_shown_with_its_place():
     assert "largest difference is 5 at row" in sentence and "shape" in sentence
 
 
+def holds_itself() -> list:
+    loop = []
+    loop.append(loop)
+    return loop
+
+
 @pytest.mark.parametrize(
     "broken, words",
     [
@@ -89,6 +97,12 @@ def test_the_largest_difference_is_shown_with_its_place():
         (lambda t: object(), "was expected"),
         (3, "TypeError"),
         (lambda t: torch.zeros(len(t), dtype=torch.complex64), "was expected"),
+        (lambda t: (row.mean() for row in t), "was expected"),
+        (lambda t: torch.empty(len(t), device="meta"), "cannot be compared"),
+        (lambda t: t.mean(1).to_sparse(), "cannot be compared"),
+        (lambda t: holds_itself(), "cannot be compared"),
+        (lambda t: [10**400] * len(t), "cannot be compared"),
+        (lambda t: sys.exit(), "SystemExit"),
     ],
 )
 def test_check_never_raises(broken, words):

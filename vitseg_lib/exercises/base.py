@@ -80,12 +80,18 @@ class Exercise:
                 given.append(self._run(answer, case))
             except NotImplementedError:
                 return Saying("not tried yet", "Write your answer, run its cell again, then this one.", self.title)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # an `exit()` would end the notebook's kernel
                 words = str(error).strip().splitlines()
                 return self._wrong(f"it stops with {type(error).__name__}: {words[0] if words else 'no words'}", case)
             if given[-1] is None or given[-1] is ...:
                 return Saying("not tried yet", "It returns nothing so far. Is a `return` missing?", self.title)
-        return self._judge(cases, given)
+        try:
+            return self._judge(cases, given)
+        except Exception as error:  # a tensor without numbers, a list that holds itself
+            told = (
+                f"what it returns cannot be compared ({type(error).__name__}): return a plain tensor, array or number"
+            )
+            return self._wrong(told, cases[0])
 
     def hint(self, number: int = 1) -> Saying:
         """One hint, the first unless told otherwise; later ones give more away."""
