@@ -12,7 +12,7 @@ from PIL import Image
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-sys.path[:0] = [str(TESTS), str(TESTS / "reference"), str(TESTS / "exercises")]
+sys.path[:0] = [str(TESTS), str(TESTS / "reference"), str(TESTS / "exercises"), str(TESTS / "engine")]
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,8 @@ METADATA = {
 def run(path: Path) -> None:
     """Run one notebook in its own folder and write it back, whole or not at all."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    where = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(notebook, timeout=300, coalesce_streams=True, resources=where).execute()
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)

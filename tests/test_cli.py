@@ -10,11 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from vitseg_lib import cli, commands, files, recipes
+from vitseg_lib import cli, files, recipes
+from vitseg_lib.commands import listing
 from vitseg_lib.data.ade20k import read_classes, read_labels
 from vitseg_lib.model import weights
 
-COMMANDS = ("recipes", "data", "train", "evaluate", "predict", "convert")
+COMMANDS = ("recipes", "data", "train", "evaluate", "reproduce", "predict", "convert", "export")
 
 
 def vitseg(*arguments) -> int:
@@ -281,7 +282,7 @@ def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
     def interrupted(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "show_recipes", interrupted)
+    monkeypatch.setattr(listing, "show_recipes", interrupted)
     assert vitseg("recipes") == 130
     assert capsys.readouterr().err.strip() == "vitseg: stopped"
 
@@ -298,7 +299,7 @@ def test_no_memory_is_one_sentence(monkeypatch, refused, error):
     def fail(options):
         raise error
 
-    monkeypatch.setattr(commands, "show_recipes", fail)
+    monkeypatch.setattr(listing, "show_recipes", fail)
     assert "out of memory; use a smaller image" in refused("recipes")
 
 
@@ -306,7 +307,7 @@ def test_another_fault_of_ours_keeps_its_traceback(monkeypatch):
     def fail(options):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(commands, "show_recipes", fail)
+    monkeypatch.setattr(listing, "show_recipes", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         vitseg("recipes")
 

@@ -131,6 +131,9 @@ def test_a_fault_of_style_is_noticed(text, fault):
     assert found == [] if fault is None else fault in found
 
 
+NAMES = next(iter(build_parser()._subparsers._group_actions)).choices
+
+
 def test_every_quoted_message_is_one_that_the_library_says():
     texts, quoted = pages.library_texts(), pages.quoted_messages(TROUBLES.text)
     assert len(quoted) > 20
@@ -155,6 +158,8 @@ def test_every_symptom_has_a_cause_and_a_cure():
 @pytest.mark.parametrize("page", PAGES, ids=repr)
 def test_every_command_on_a_page_can_be_typed(page):
     for command in pages.commands(page.text):
+        if command.removeprefix("vitseg ") in NAMES:  # only spoken of
+            continue
         try:
             build_parser().parse_args(shlex.split(command)[1:])
         except SystemExit as stop:

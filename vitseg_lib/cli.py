@@ -1,4 +1,4 @@
-"""The command line: `vitseg recipes | data | train | evaluate | predict | convert`.
+"""The command line: `vitseg recipes | data | train | evaluate | reproduce | predict | convert | export`.
 
 Bad input gets one sentence and exit status 2, never a traceback. Heavy imports wait until a command needs them.
 """
@@ -8,17 +8,21 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vitseg_lib import commands
+from vitseg_lib.commands import data, listing, running, using
 from vitseg_lib.files import InputError
 
 EXAMPLES = {
     "recipes": "vitseg recipes --runs runs",
     "data": "vitseg data toy --out my_scenes\n  vitseg data ade20k\n  vitseg data check data/toy_scenes",
-    "train": "vitseg train toy --data data/toy_scenes --out runs/toy --seed 1",
+    "train": "vitseg train toy --data data/toy_scenes --out runs/toy --seed 1\n"
+    "  vitseg train deit_s16_160k --data data/ADEChallengeData2016 --out runs/deit_s16 --precision bf16 --compile\n"
+    "  torchrun --nproc-per-node 8 -m vitseg_lib train deit_s16_160k --data data/ADEChallengeData2016 --out runs/d8",
     "evaluate": "vitseg evaluate toy --weights data/weights/toy.safetensors --data data/toy_scenes --json result.json\n"
     "  vitseg evaluate deit_s16_160k --weights published --data data/ADEChallengeData2016 --ms-flip",
+    "reproduce": "vitseg reproduce deit_s16_160k deit_b16_160k --ms-flip\n  vitseg reproduce",
     "predict": "vitseg predict photo.jpg --recipe toy --weights data/weights/toy.safetensors --out predictions",
     "convert": "vitseg convert toy --weights data/weights/toy.safetensors --to mmseg --out toy_mmseg.pth",
+    "export": "vitseg export toy --weights data/weights/toy.safetensors --to onnx --out toy.onnx",
 }
 OUT_OF_MEMORY = "out of memory; use a smaller image or batch."
 
@@ -52,17 +56,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = _adder(parser.add_subparsers(metavar="COMMAND", required=True))
 
-    recipes = add("recipes", commands.show_recipes, "the table: sizes, published figures, what was run here")
-    recipes.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders to read results from")
+    table = add("recipes", listing.show_recipes, "the table: sizes, published figures, what was run here")
+    table.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders to read results from")
 
-    data = add("data", commands.make_data, "make, fetch or check a data set")
-    data.add_argument("what", choices=("toy", "ade20k", "check"), help="draw toy scenes, fetch ADE20K, or check ROOT")
-    data.add_argument("root", nargs="?", type=Path, metavar="ROOT", help="the data set to check")
-    data.add_argument("--out", type=Path, help="where to put it (default: data/toy_scenes or data)")
-    data.add_argument("--check", action="store_true", help="verify what is at --out instead of making it")
-    data.add_argument("--deep", action="store_true", help="while checking, also read every label")
+    fetch = add("data", data.make_data, "make, fetch or check a data set")
+    fetch.add_argument("what", choices=("toy", "ade20k", "check"), help="draw toy scenes, fetch ADE20K, or check ROOT")
+    fetch.add_argument("root", nargs="?", type=Path, metavar="ROOT", help="the data set to check")
+    fetch.add_argument("--out", type=Path, help="where to put it (default: data/toy_scenes or data)")
+    fetch.add_argument("--check", action="store_true", help="verify what is at --out instead of making it")
+    fetch.add_argument("--deep", action="store_true", help="while checking, also read every label")
 
-    train = add("train", commands.train, "train a recipe on a data set")
+    train = add("train", running.train, "train a recipe on a data set")
     _recipe(train)
     _data(train)
     train.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run folder to make")
@@ -72,21 +76,30 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--pretrained", help="timm tag or file for the encoder, or `none` (default: the recipe's)")
     train.add_argument("--seed", type=_natural, default=0, help="what random numbers start from (default: 0)")
     train.add_argument("--resume", action="store_true", help="go on with the run in --out, exactly")
+    train.add_argument("--accumulate", type=_positive, default=1, metavar="N", help="pass a batch in N pieces")
+    train.add_argument("--checkpoint-every", type=_positive, default=1000, metavar="N", help="steps (default: 1000)")
+    train.add_argument("--compile", action="store_true", help="let torch.compile make the step faster")
+    train.add_argument("--deterministic", action="store_true", help="repeat to the bit on a GPU too, more slowly")
+    train.add_argument("--tensorboard", action="store_true", help="write the log for TensorBoard as well")
+    _precision(train)
     _machine(train)
 
-    evaluate = add("evaluate", commands.evaluate, "mIoU, mAcc and aAcc on a data set's validation split")
+    evaluate = add("evaluate", running.evaluate, "mIoU, mAcc and aAcc on a data set's validation split")
     _recipe(evaluate)
     _weights(evaluate)
-    _data(evaluate)
     mode = evaluate.add_mutually_exclusive_group()
     mode.add_argument("--ms-flip", action="store_true", help="mean over six scales, plain and flipped")
     mode.add_argument("--slide", action="store_true", help="sliding window instead of the whole image")
-    evaluate.add_argument("--split", choices=("validation", "training"), default="validation")
-    evaluate.add_argument("--limit", type=_positive, metavar="N", help="only the first N images")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
-    _machine(evaluate)
+    _scoring(evaluate)
 
-    predict = add("predict", commands.predict, "label photographs of any size and kind")
+    reproduce = add("reproduce", running.reproduce, "fetch published weights, evaluate them, print ours beside theirs")
+    reproduce.add_argument("recipes", nargs="*", metavar="RECIPE", help="published recipes (default: all of them)")
+    reproduce.add_argument("--ms-flip", action="store_true", help="also the mean over six scales, plain and flipped")
+    reproduce.add_argument("--out", type=Path, default=Path("benchmarks/results/reproduced"), metavar="DIR")
+    _scoring(reproduce, Path("data/ADEChallengeData2016"))
+
+    predict = add("predict", using.predict, "label photographs of any size and kind")
     predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     predict.add_argument("--recipe", required=True, metavar="RECIPE", help="a name that `vitseg recipes` lists")
     _weights(predict)
@@ -96,11 +109,17 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument("--overwrite", action="store_true", help="replace files that exist in --out")
     _machine(predict)
 
-    convert = add("convert", commands.convert, "write weights under the names other tools know, or in half the bytes")
+    convert = add("convert", using.convert, "write weights under the names other tools know, or in half the bytes")
     _recipe(convert)
     _weights(convert)
     convert.add_argument("--to", choices=("mmseg", "timm", "half"), required=True, help="whose names; half: ours")
     convert.add_argument("--out", type=Path, help="file to write (default: RECIPE_mmseg.pth and so on)")
+
+    export = add("export", using.export, "write the model for other programs: ONNX or torch.export")
+    _recipe(export)
+    _weights(export)
+    export.add_argument("--to", choices=("onnx", "torch"), required=True, help="ONNX, or PyTorch's own .pt2")
+    export.add_argument("--out", type=Path, help="file to write (default: RECIPE.onnx or RECIPE.pt2)")
     return parser
 
 
@@ -134,8 +153,27 @@ def _weights(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _data(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--data", type=Path, required=True, metavar="ROOT", help="a folder in ADE20K's layout")
+def _data(command: argparse.ArgumentParser, default: Path | None = None) -> None:
+    text = f"a folder in ADE20K's layout{f' (default: {default})' if default else ''}"
+    command.add_argument("--data", type=Path, required=default is None, default=default, metavar="ROOT", help=text)
+
+
+def _scoring(command: argparse.ArgumentParser, data: Path | None = None) -> None:
+    """What evaluating takes, whatever is evaluated."""
+    _data(command, data)
+    command.add_argument("--split", choices=("validation", "training"), default="validation")
+    command.add_argument("--limit", type=_positive, metavar="N", help="only the first N images")
+    command.add_argument(
+        "--save-predictions", type=Path, metavar="DIR", help="keep each image's labels as DIR/NAME.png"
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace results and predictions that exist")
+    _precision(command)
+    _machine(command)
+
+
+def _precision(command: argparse.ArgumentParser) -> None:
+    names = ("fp32", "bf16", "fp16")  # engine.precision's; importing it would import torch
+    command.add_argument("--precision", choices=names, default="fp32", help="what products compute in (default: fp32)")
 
 
 def _machine(command: argparse.ArgumentParser) -> None:

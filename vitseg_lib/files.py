@@ -25,6 +25,7 @@ ATTEMPTS = 5  # tries in a row that bring nothing new before `download` gives up
 RETRY_SECONDS = 1.0  # pause before the first retry; each further one waits as much longer
 TIMEOUT_SECONDS = 30.0
 CHUNK_BYTES = 1 << 18
+TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}(\.\w+)?")  # the names that `atomic_path` gives
 
 # errno's names instead of its numbers: not every platform has all of them.
 WRITE_FAULTS = {
@@ -92,6 +93,13 @@ def atomic_path(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Clear away what `atomic_path` left in a folder when its process was killed."""
+    for path in folder.glob(".*"):
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def refuse_existing(path: Path, overwrite: bool = False) -> None:

@@ -1,61 +1,35 @@
 """Training: repeatable to the bit, resumable without a trace, and honest about what went wrong."""
 
 import json
+import shutil
 import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from PIL import Image
+from tiny import TINY
 
 from vitseg_lib import recipes
-from vitseg_lib.data.ade20k import read_classes, write_labels
-from vitseg_lib.engine import training
+from vitseg_lib.engine import checkpoints, training
 from vitseg_lib.engine.checkpoints import Log, StopSignal
 from vitseg_lib.files import InputError
 from vitseg_lib.model import weights
 
-TINY = replace(
-    recipes.get("toy"),
-    name="tiny",
-    width=32,
-    heads=2,
-    depth=2,
-    taps=(0, 0, 1, 1),
-    drop_path=0.3,
-    head_channels=8,
-    aux_channels=8,
-    crop=32,
-    test_scale=(128, 32),
-    iterations=6,
-    batch_size=2,
-    warmup=2,
-    evaluate_every=2,
-)
-
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Six little pictures: a bright and a dark half, which are the two classes."""
-    root = tmp_path_factory.mktemp("data")
-    (root / "classes.json").write_text(
-        json.dumps({"classes": [{"name": "dark", "colour": [0, 0, 90]}, {"name": "bright", "colour": [250, 250, 0]}]})
-    )
-    rng = np.random.default_rng(0)
-    for split, count in (("training", 4), ("validation", 2)):
-        for folder in ("images", "annotations"):
-            (root / folder / split).mkdir(parents=True)
-        for i in range(count):
-            labels = (np.arange(40) >= rng.integers(10, 30)).astype(np.uint8) * np.ones((36, 1), np.uint8)
-            image = np.clip(60 + 130 * labels[..., None] + rng.normal(0, 20, (36, 40, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(image).save(root / "images" / split / f"{i}.png")
-            write_labels(root / "annotations" / split / f"{i}.png", labels, read_classes(root))
-    return root
+    return tiny.make_pictures(tmp_path_factory.mktemp("data"))
 
 
 def run(root, out, recipe=TINY, **options):
     return training.train(recipe, root, out, progress=False, **options)
+
+
+def log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 def final_weights(folder):
@@ -151,9 +125,107 @@ def test_a_damaged_checkpoint_is_named(root, tmp_path):
         run(root, tmp_path / "run", resume=True)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(root, tmp_path):
-    with pytest.raises(InputError, match=r"loss of step \d is (nan|inf)"):
-        run(root, tmp_path / "run", replace(TINY, learning_rate=1e30))
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_images(root, tmp_path):
+    hot = replace(TINY, learning_rate=1e30, evaluate_every=6)
+    with pytest.raises(InputError, match=r"loss of step \d is (nan|inf) \(images \d.png, \d.png\): no weights were"):
+        run(root, tmp_path / "run", hot)
+
+
+def test_weights_that_are_no_numbers_are_not_saved_over_good_ones(whole_run, root, tmp_path):
+    folder = checkpoints.RunFolder(shutil.copytree(whole_run[1], tmp_path / "run"), json.loads("{}"))
+    before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
+    model = recipes.build_model(TINY, 2)
+    torch.nn.init.constant_(model.head.classifier.bias, float("nan"))
+    with pytest.raises(InputError, match=r"After step 7 head.classifier.bias holds numbers that are not finite"):
+        folder.save_state(model, training.build_optimizer(model, TINY), torch.amp.GradScaler("cpu"), 7, 0.0)
+    assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before
+
+
+def test_the_images_of_a_step_are_those_that_it_reads(root):
+    def as_it_is(image, labels, rng):
+        return torch.from_numpy(image), torch.from_numpy(labels)
+
+    loader = training.train_loader(root, as_it_is, batch_size=3, seed=5)
+    for step, (images, _) in zip(range(4), loader, strict=False):
+        read = [next(p for p in loader.files_of(step) if np.array_equal(Image.open(p), image)) for image in images]
+        assert read == loader.files_of(step)
+
+
+def test_a_run_is_stopped_from_without_and_goes_on(whole_run, root, tmp_path):
+    seen = []
+    options = {"on_step": seen.append, "stop": lambda: len(seen) == 3}
+    assert run(root, tmp_path / "run", **options) is None and len(seen) == 3
+    assert run(root, tmp_path / "run", resume=True) == whole_run[0]
+
+
+def test_a_run_that_dies_loses_no_more_than_the_steps_since_its_last_checkpoint(root, tmp_path):
+    def die(line):
+        if line["step"] == 6:
+            raise RuntimeError("power cut")
+
+    recipe = replace(TINY, iterations=8, evaluate_every=8)
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(root, tmp_path / "run", recipe, checkpoint_every=5, on_step=die)
+    steps = []
+    run(root, tmp_path / "run", recipe, resume=True, on_step=lambda line: steps.append(line["step"]))
+    assert steps == [6, 7, 8]
+
+
+def test_what_a_killed_process_was_writing_is_cleared_away(whole_run, root, tmp_path):
+    out = shutil.copytree(whole_run[1], tmp_path / "run")
+    (out / ".last.123-0a1b2c3d.safetensors").write_bytes(b"half a file")
+    (out / ".mine").write_text("the user's own")
+    run(root, out, resume=True)
+    assert [path.name for path in out.glob(".*")] == [".mine"]
+
+
+@pytest.mark.parametrize("accumulate", [2, 4])
+def test_a_batch_in_pieces_gives_the_same_losses(root, tmp_path, accumulate):
+    recipe = replace(TINY, batch_size=8, drop_path=0.0)
+    for pieces in (1, accumulate):
+        run(root, tmp_path / f"{pieces}", recipe, accumulate=pieces, build=tiny.without_chance)
+    whole, pieces = (log(tmp_path / f"{pieces}") for pieces in (1, accumulate))
+    assert whole[0]["loss"] > whole[-1]["loss"]
+    for one, other in zip(whole, pieces, strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
+
+
+def test_a_batch_that_does_not_come_out_even_is_refused(root, tmp_path):
+    with pytest.raises(InputError, match="batch of 6 cannot be shared evenly by 1 processes in 4 pieces"):
+        run(root, tmp_path / "run", replace(TINY, batch_size=6), accumulate=4)
+    with pytest.raises(InputError, match="BatchNorm cannot learn from one image at a time"):
+        run(root, tmp_path / "run", accumulate=2)
+
+
+def test_a_batchnorm_that_sees_few_images_is_warned_of(root, tmp_path, capsys):
+    run(root, tmp_path / "small", replace(TINY, batch_size=8, iterations=1), accumulate=2)
+    assert "BatchNorm sees 4 images at a time" in capsys.readouterr().out
+    run(root, tmp_path / "large", replace(TINY, batch_size=8, iterations=1))
+    assert "BatchNorm" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_stays_near_and_resumes_exactly(whole_run, root, tmp_path, precision):
+    whole = run(root, tmp_path / "run", precision=precision)
+    stopped = {"on_step": lambda line: None, "stop": lambda: True}
+    assert run(root, tmp_path / "halves", precision=precision, **stopped) is None
+    assert run(root, tmp_path / "halves", precision=precision, resume=True) == whole
+    assert equal(final_weights(tmp_path / "run"), final_weights(tmp_path / "halves"))
+    single, half = log(whole_run[1])[0], log(tmp_path / "run")[0]
+    assert single["loss"] != half["loss"] == pytest.approx(single["loss"], rel=0.02)
+    with pytest.raises(InputError, match=f"precision = {precision}, not fp32"):
+        run(root, tmp_path / "run", resume=True)
+
+
+def test_the_log_goes_to_tensorboard_too(root, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(root, tmp_path / "run", tensorboard=True)
+    board = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    lines = log(tmp_path / "run")
+    assert sorted(board.Tags()["scalars"]) == ["aux_loss", "decode_loss", "loss", "lr", "mIoU"]
+    assert [event.value for event in board.Scalars("loss")] == pytest.approx([line["loss"] for line in lines])
+    assert [event.step for event in board.Scalars("mIoU")] == [2, 4, 6]
 
 
 def test_one_step_is_the_textbook_one(root):

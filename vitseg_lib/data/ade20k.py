@@ -7,101 +7,17 @@
 In memory an image is uint8 (H, W, 3) RGB and labels are uint8 (H, W): 0..K-1, and 255 for ignored pixels.
 """
 
-import json
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from vitseg_lib.data.classes import IGNORED, Classes, ade20k_classes, parse_classes, read_classes  # noqa: F401
 from vitseg_lib.data.photos import opened, read_image
 from vitseg_lib.files import InputError, atomic_path
 
-IGNORED = 255
 SPLITS = ("training", "validation")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-
-
-@dataclass(frozen=True, eq=False)
-class Classes:
-    """What the labels mean: `names` and `colours` (uint8 (K, 3) RGB) in the order of the labels 0..K-1.
-
-    `zero_is_other` says that files hold 0 for "none of these" and 1..K for the classes, as ADE20K's do;
-    otherwise they hold 0..K-1. 255 in a file is ignored either way.
-    """
-
-    names: tuple[str, ...]
-    colours: np.ndarray
-    ignore: int = IGNORED
-    zero_is_other: bool = True
-
-    def __len__(self) -> int:
-        """Return K."""
-        return len(self.names)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what a classes.json holds."""
-        pairs = zip(self.names, self.colours.tolist(), strict=True)
-        entries = [{"name": name, "colour": colour} for name, colour in pairs]
-        return {"classes": entries, "ignore": self.ignore, "zero_is_other": self.zero_is_other}
-
-
-def ade20k_classes() -> Classes:
-    """Return ADE20K's 150 classes, named with all their synonyms, in the benchmark's colours."""
-    source = resources.files("vitseg_lib.data") / "ade20k_classes.json"
-    return parse_classes(source.read_text(encoding="utf-8"), "ade20k_classes.json")
-
-
-def read_classes(root: str | Path) -> Classes:
-    """Return the classes of `root`/classes.json, or ADE20K's if there is no such file.
-
-    Raises `InputError` naming the file and its fault.
-    """
-    path = Path(root) / "classes.json"
-    if not path.exists():
-        return ade20k_classes()
-    try:
-        return parse_classes(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error}): replace it, or remove it to use ADE20K's.") from error
-
-
-def parse_classes(text: str, path: str) -> Classes:
-    """Return the classes of a classes.json's text; faults are told as those of the file `path`."""
-
-    def demand(condition: bool, fault: str) -> None:
-        if not condition:
-            raise InputError(f"{path}: {fault}; data/README.md shows the format.")
-
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON ({error}); data/README.md shows the format.") from error
-    demand(isinstance(content, dict) and isinstance(content.get("classes"), list), 'it needs a list "classes"')
-    zero_is_other = content.get("zero_is_other", True)
-    demand(isinstance(zero_is_other, bool), '"zero_is_other" must be true or false')
-    demand(content.get("ignore", IGNORED) == IGNORED, f'"ignore" must be {IGNORED}')
-    entries, most = content["classes"], IGNORED - zero_is_other
-    demand(1 <= len(entries) <= most, f"it lists {len(entries)} classes, where 1 to {most} are possible")
-    for number, entry in enumerate(entries, start=1):
-        fault = f'class number {number} needs a "name" and a "colour" of three whole numbers from 0 to 255'
-        demand(isinstance(entry, dict) and _is_name(entry.get("name")) and _is_colour(entry.get("colour")), fault)
-    names = tuple(entry["name"] for entry in entries)
-    twice = next((name for name in names if names.count(name) > 1), None)
-    demand(twice is None, f'the name "{twice}" occurs twice')
-    colours = np.array([entry["colour"] for entry in entries], dtype=np.uint8)
-    colours.flags.writeable = False
-    return Classes(names, colours, IGNORED, zero_is_other)
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _is_colour(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(type(v) is int and 0 <= v <= 255 for v in value)
 
 
 def list_pairs(root: str | Path, split: str) -> list[tuple[Path, Path]]:
@@ -183,25 +99,26 @@ def read_labels(path: str | Path, classes: Classes) -> np.ndarray:
     with opened(path) as image:
         require_mask(image, path)
         raw = np.array(image)
-    labels = shift_labels(raw) if classes.zero_is_other else raw
-    outside = (labels >= len(classes)) & (labels != IGNORED)
-    if outside.any():
-        known = (
-            f"{len(classes)} classes, values {int(classes.zero_is_other)} to {len(classes) - 1 + classes.zero_is_other}"
-        )
+    labels = classes.labels_of_values()[raw]
+    if (labels < 0).any():
+        first = int(classes.zero_is_other)
+        known = f"{len(classes)} classes, values {first} to {len(classes) - 1 + first}"
         raise InputError(
-            f"{path} holds the label {raw[outside][0]}, outside the data set's {known}: correct the mask, or list "
+            f"{path} holds the label {raw[labels < 0][0]}, outside the data set's {known}: correct the mask, or list "
             "its classes in classes.json."
         )
-    return labels
+    return labels.astype(np.uint8)
 
 
 def write_labels(path: str | Path, labels: np.ndarray, classes: Classes, *, overwrite: bool = False) -> None:
     """Write labels, uint8 (H, W), as a PNG that `read_labels` reads back; a palette shows the colours."""
-    image = Image.fromarray(unshift_labels(labels) if classes.zero_is_other else labels)
-    palette = np.zeros((256, 3), np.uint8)
-    first = int(classes.zero_is_other)
-    palette[first : first + len(classes)] = classes.colours
+    values, palette = np.full(256, classes.ignore_in_files, np.uint8), np.zeros((256, 3), np.uint8)
+    if classes.zero_is_other and not classes.values:
+        values[classes.ignore] = 0
+    for label, colour in enumerate(classes.colours):
+        values[label] = classes.values_of(label)[0]
+        palette[values[label]] = colour
+    image = Image.fromarray(values[labels])
     image.putpalette(palette.tobytes())
     with atomic_path(path, overwrite=overwrite) as temporary:
         image.save(temporary, format="PNG")

@@ -101,6 +101,12 @@ class TrainLoader(DataLoader):
         if fault is not None:  # raised out here, where the workers have ended: a traceback would keep them waiting
             raise fault
 
+    def files_of(self, step: int) -> list[Path]:
+        """The images of a step, those of all processes."""
+        order, span = self.sampler, self.batch_size * self.sampler.world
+        places = EndlessSampler(order.length, seed=order.seed, start=step * span, stop=(step + 1) * span)
+        return [self.dataset.dataset.pairs[index][0] for _, index in places]
+
 
 def train_loader(
     root: str | Path,

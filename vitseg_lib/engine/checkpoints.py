@@ -3,7 +3,8 @@
 last.safetensors  best.safetensors   weights, for `vitseg evaluate` and `vitseg predict`
 resume.pt                            model, optimiser and step together, so that they always agree
 run.json                             the settings a resumed run must repeat
-log.jsonl                            one line a step, and one an evaluation
+log.jsonl                            one line a step, with the mIoU where there was an evaluation
+tensorboard/                         the same for TensorBoard, if asked for
 result.json                          written when the run is complete
 """
 
@@ -28,16 +29,20 @@ from vitseg_lib.recipes import Recipe
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a run keeps its files, and what it was started with."""
+    """Where a run keeps its files, and what it was started with; of many processes one `writes`."""
 
     path: Path
     settings: dict[str, Any]
+    writes: bool = True
 
     @classmethod
-    def open(cls, path: str | Path, recipe: Recipe, *, seed: int, classes: Classes, resume: bool) -> "RunFolder":
+    def open(
+        cls, path: str | Path, recipe: Recipe, *, classes: Classes, resume: bool, writes: bool = True, **settings: Any
+    ) -> "RunFolder":
         """Name a new folder or go on with one; InputError if it holds a run and `resume` is false, or the reverse."""
-        settings = json.loads(json.dumps({"recipe": asdict(recipe), "seed": seed, "classes": classes.as_dict()}))
-        folder, run_file = cls(Path(path), settings), Path(path) / "run.json"
+        settings = {"recipe": asdict(recipe), "classes": classes.as_dict()} | settings
+        folder = cls(Path(path), json.loads(json.dumps(settings)), writes)
+        run_file = folder.path / "run.json"
         if resume:
             folder.check_settings(run_file)
         elif run_file.exists():
@@ -45,8 +50,14 @@ class RunFolder:
         return folder
 
     def begin(self) -> None:
-        """Write run.json, once all that a run needs is there."""
-        files.write_json(self.path / "run.json", self.settings)
+        """Write run.json, once all that a run needs is there, and clear away what a killed run was writing."""
+        if self.writes:
+            files.write_json(self.path / "run.json", self.settings)
+            files.remove_temporaries(self.path)
+
+    def log(self, step: int, *, tensorboard: bool = False) -> "Log | Silence":
+        """The run's log, from `step` on."""
+        return Log(self.path / "log.jsonl", step, tensorboard=tensorboard) if self.writes else Silence()
 
     def check_settings(self, run_file: Path) -> None:
         """Refuse to resume a run with other settings than it was started with."""
@@ -59,15 +70,36 @@ class RunFolder:
         for name, old, new in _differences(before, self.settings):
             raise InputError(f"{run_file} says {name} = {old}, not {new}: resume with the settings of the start.")
 
-    def save_state(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, best: float) -> None:
-        """Write last.safetensors and, last of all, resume.pt: a kill in between repeats steps and loses none."""
+    def save_state(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler,
+        step: int,
+        best: float,
+    ) -> None:
+        """Write last.safetensors and, last of all, resume.pt: a kill in between repeats steps and loses none.
+
+        Raises `InputError`, and writes nothing, if a weight is no number.
+        """
+        if not self.writes:
+            return
+        for name, tensor in model.state_dict().items():
+            if not tensor.isfinite().all():
+                raise InputError(
+                    f"After step {step} {name} holds numbers that are not finite, so nothing was saved over the last "
+                    f"good weights in {self.path}: lower the learning rate, or train in fp32 or bf16."
+                )
         self.save_weights("last", model, step)
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
+        state["scaler"] = scaler.state_dict()  # empty but in fp16
         with files.atomic_path(self.path / "resume.pt") as temporary, temporary.open("wb") as file:
             torch.save(state, file)  # a file object, so that a full disk is an OSError that says so
 
     def save_weights(self, name: str, model: nn.Module, step: int) -> None:
         """Write NAME.safetensors with the recipe's name and the classes in its header."""
+        if not self.writes:
+            return
         notes = {"recipe": self.settings["recipe"]["name"], "classes": self.settings["classes"], "step": step}
         weights.save(model, self.path / f"{name}.safetensors", **notes)
 
@@ -75,8 +107,10 @@ class RunFolder:
         """Whether there is something to resume from; a run killed before its first checkpoint starts over."""
         return (self.path / "resume.pt").exists()
 
-    def load_state(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-        """Fill model and optimiser from resume.pt, if there is one; (steps done, best mIoU so far)."""
+    def load_state(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+    ) -> tuple[int, float]:
+        """Fill model, optimiser and scaler from resume.pt, if there is one; (steps done, best mIoU so far)."""
         path = self.path / "resume.pt"
         if not self.has_state():
             return 0, 0.0
@@ -84,6 +118,7 @@ class RunFolder:
             state = torch.load(path, map_location="cpu", weights_only=True)
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
+            scaler.load_state_dict(state["scaler"])
         except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
             raise InputError(f"{path} is damaged or another model's: start again in another folder.") from error
         return state["step"], state["best"]
@@ -101,7 +136,8 @@ def _differences(before: dict, now: dict, prefix: str = ""):
 class Log:
     """log.jsonl, one JSON object a line, flushed as it is written; a resumed run drops the lines it will repeat."""
 
-    def __init__(self, path: Path, step: int):
+    def __init__(self, path: Path, step: int, *, tensorboard: bool = False):
+        self.board = open_tensorboard(path.parent / "tensorboard", step) if tensorboard else None
         kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
         with files.atomic_path(path) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
@@ -111,12 +147,38 @@ class Log:
         """Add one line."""
         self.file.write(json.dumps(values) + "\n")
         self.file.flush()
+        for name in values.keys() - {"step"} if self.board else ():
+            self.board.add_scalar(name, values[name], values["step"])
 
     def __enter__(self) -> "Log":
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.file.close()
+        if self.board:
+            self.board.close()
+
+
+class Silence:
+    """The log of a process that writes none."""
+
+    def write(self, **values: Any) -> None:
+        """Write nothing."""
+
+    def __enter__(self) -> "Silence":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+def open_tensorboard(folder: Path, step: int) -> Any:
+    """TensorBoard's writer; what it holds of later steps than `step` will not be shown."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise InputError("--tensorboard needs TensorBoard: install it with `pip install tensorboard`.") from error
+    return SummaryWriter(folder, purge_step=step + 1)
 
 
 def _whole_lines(path: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """A model's score on a data set, or on part of one."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from vitseg_lib.data.loading import FaultsAsItems, SegmentationFolder
+from vitseg_lib.engine.distributed import world
 from vitseg_lib.engine.inference import Mode, predict
 from vitseg_lib.engine.metrics import ConfusionMatrix
+from vitseg_lib.engine.precision import Precision, autocast
 from vitseg_lib.files import InputError
 from vitseg_lib.recipes import Recipe
 
@@ -23,25 +26,35 @@ def evaluate(
     mode: Mode = "whole",
     limit: int | None = None,
     workers: int = 0,
+    precision: Precision = "fp32",
     progress: bool = True,
+    on_image: Callable[[Path, np.ndarray], None] | None = None,
 ) -> ConfusionMatrix:
     """Predict every image of a split (or the first `limit`) and count; `.scores()` of the result gives percent.
 
-    Images pass one at a time, each at its own size; the model is put into eval mode and back again.
+    Images pass one at a time, each at its own size; of many processes each takes its share, and all get the sum.
+    `on_image` receives each image's path and its labels, uint8 (H, W). The model is put into eval mode and back again.
     """
-    dataset = SegmentationFolder(root, split)
-    count = min(limit or len(dataset), len(dataset))
+    dataset, processes = SegmentationFolder(root, split), world()
+    mine = range(processes.rank, min(limit or len(dataset), len(dataset)), processes.size)
     loader = DataLoader(
-        FaultsAsItems(dataset), batch_size=None, sampler=range(count), num_workers=workers, collate_fn=_as_it_is
+        FaultsAsItems(dataset), batch_size=None, sampler=mine, num_workers=workers, collate_fn=_as_it_is
     )
+    device = next(model.parameters()).device
     confusion, was_training = ConfusionMatrix(len(dataset.classes)), model.training
     model.eval()
     try:
-        for item in tqdm(loader, desc=f"evaluate ({mode})", unit="image", disable=not progress, leave=False):
+        bar = tqdm(loader, desc=f"evaluate ({mode})", unit="image", disable=not progress, leave=False)
+        for index, item in zip(mine, bar, strict=True):
             image, labels = _or_raise(item)
-            confusion.update(labels, predict(model, image, recipe, mode=mode))
+            with autocast(device, precision):
+                prediction = predict(model, image, recipe, mode=mode)
+            confusion.update(labels, prediction)
+            if on_image is not None:
+                on_image(dataset.pairs[index][0], prediction)
     finally:
         model.train(was_training)
+    confusion.counts = processes.sum(confusion.counts)
     return confusion
 
 

@@ -48,7 +48,7 @@ def resize_position_embedding(embedding: Tensor, old: tuple[int, int], new: tupl
     (1, 1 + h·w, C) for the old grid → (1, 1 + h'·w', C) for the new one. Bicubic with half-pixel centres and *no*
     antialiasing, as in mmsegmentation 0.17: timm's own resampler antialiases and gives other values.
     """
-    if old == new:
+    if not torch.compiler.is_exporting() and old == new:  # an exported model must serve all grids
         return embedding
     class_row, rows = embedding[:, :1], embedding[:, 1:]
     maps = rearrange(rows, "b (h w) c -> b c h w", h=old[0], w=old[1])

@@ -1,0 +1,130 @@
+"""What the labels of a data set mean: ADE20K's 150 classes, or those of a classes.json.
+
+data/README.md shows the format, with Pascal VOC's and Cityscapes' masks as examples.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitseg_lib.files import InputError
+
+IGNORED = 255
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """What the labels mean: `names` and `colours` (uint8 (K, 3) RGB) in the order of the labels 0..K-1.
+
+    In memory `ignore` marks pixels that are not counted. In files `zero_is_other` says that 0 is "none of these" and
+    1..K are the classes, as in ADE20K; otherwise they are 0..K-1. `ignore_in_files` and 255 are ignored either way.
+    `values`, if any, lists the values in files that stand for each class; all others are ignored then.
+    """
+
+    names: tuple[str, ...]
+    colours: np.ndarray
+    ignore: int = IGNORED
+    zero_is_other: bool = True
+    ignore_in_files: int = IGNORED
+    values: tuple[tuple[int, ...], ...] = ()
+
+    def __len__(self) -> int:
+        """Return K."""
+        return len(self.names)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a classes.json holds."""
+        pairs = zip(self.names, self.colours.tolist(), strict=True)
+        entries = [{"name": name, "colour": colour} for name, colour in pairs]
+        for entry, values in zip(entries, self.values, strict=bool(self.values)):
+            entry["values"] = list(values)
+        return {"classes": entries, "ignore": self.ignore_in_files, "zero_is_other": self.zero_is_other}
+
+    def values_of(self, label: int) -> tuple[int, ...]:
+        """The values in files that stand for a label."""
+        return self.values[label] if self.values else (label + self.zero_is_other,)
+
+    def labels_of_values(self) -> np.ndarray:
+        """The label of each value that a file may hold, int16 (256,), and -1 where it stands for nothing."""
+        table = np.full(256, self.ignore if self.values else -1, np.int16)
+        for label in range(len(self)):
+            table[list(self.values_of(label))] = label
+        table[[IGNORED, self.ignore_in_files, *([0] if self.zero_is_other and not self.values else [])]] = self.ignore
+        return table
+
+
+def ade20k_classes() -> Classes:
+    """Return ADE20K's 150 classes, named with all their synonyms, in the benchmark's colours."""
+    source = resources.files("vitseg_lib.data") / "ade20k_classes.json"
+    return parse_classes(source.read_text(encoding="utf-8"), "ade20k_classes.json")
+
+
+def read_classes(root: str | Path) -> Classes:
+    """Return the classes of `root`/classes.json, or ADE20K's if there is no such file.
+
+    Raises `InputError` naming the file and its fault.
+    """
+    path = Path(root) / "classes.json"
+    if not path.exists():
+        return ade20k_classes()
+    try:
+        return parse_classes(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}): replace it, or remove it to use ADE20K's.") from error
+
+
+def parse_classes(text: str, path: str) -> Classes:
+    """Return the classes of a classes.json's text; faults are told as those of the file `path`."""
+
+    def demand(condition: bool, fault: str) -> None:
+        if not condition:
+            raise InputError(f"{path}: {fault}; data/README.md shows the format.")
+
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON ({error}); data/README.md shows the format.") from error
+    demand(isinstance(content, dict) and isinstance(content.get("classes"), list), 'it needs a list "classes"')
+    zero_is_other, ignore = content.get("zero_is_other", True), content.get("ignore", IGNORED)
+    demand(isinstance(zero_is_other, bool), '"zero_is_other" must be true or false')
+    demand(_is_byte(ignore), '"ignore" must be a whole number from 0 to 255')
+    entries, most = content["classes"], IGNORED - zero_is_other
+    demand(1 <= len(entries) <= most, f"it lists {len(entries)} classes, where 1 to {most} are possible")
+    for number, entry in enumerate(entries, start=1):
+        fault = f'class number {number} needs a "name" and a "colour" of three whole numbers from 0 to 255'
+        demand(isinstance(entry, dict) and _is_name(entry.get("name")) and _is_colour(entry.get("colour")), fault)
+    names = tuple(entry["name"] for entry in entries)
+    demand(len(set(names)) == len(names), f'the name "{_twice(names)}" occurs twice')
+    listed = [entry["values"] for entry in entries if "values" in entry]
+    demand(len(listed) in (0, len(entries)), 'either every class has its "values" or none has')
+    for number, values in enumerate(listed, start=1):
+        fault = f'the "values" of class number {number} must be a list of whole numbers from 0 to 254'
+        demand(isinstance(values, list) and values and all(_is_byte(v) and v != IGNORED for v in values), fault)
+    colours = np.array([entry["colour"] for entry in entries], dtype=np.uint8)
+    colours.flags.writeable = False
+    classes = Classes(names, colours, IGNORED, zero_is_other, ignore, tuple(map(tuple, listed)))
+    used = [ignore, *(value for label in range(len(classes)) for value in classes.values_of(label))]
+    demand(len(set(used)) == len(used), f"the value {_twice(used)} stands for two things")
+    return classes
+
+
+def _twice(values: Sequence) -> Any:
+    """The first of the values that occurs twice, or None."""
+    return next((value for value in values if list(values).count(value) > 1), None)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_byte(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= 255
+
+
+def _is_colour(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(_is_byte, value))
