@@ -48,6 +48,11 @@ def variants(base: Recipe) -> dict[str, tuple[Recipe, Callable[[nn.Module], None
         "only the last layer tapped": (replace(base, taps=(last,) * len(base.taps)), leave),
         "no auxiliary loss": (replace(base, aux_weight=0.0), leave),
         "with the neck": (replace(base, neck=True), leave),
+        "with the final LayerNorm": (replace(base, final_norm=True), leave),
+        "LayerNorm, no auxiliary loss": (replace(base, final_norm=True, aux_weight=0.0), leave),
+        "neck, no auxiliary loss": (replace(base, neck=True, aux_weight=0.0), leave),
+        "neck and LayerNorm": (replace(base, neck=True, final_norm=True), leave),
+        "neck and LayerNorm, no auxiliary loss": (replace(base, neck=True, final_norm=True, aux_weight=0.0), leave),
     }
 
 
