@@ -1,0 +1,243 @@
+"""The mask explorer: an image, its truth and a prediction as layers, and what the model thought at each pixel.
+
+MaskExplorer.from_model(model, image, recipe, classes, truth=labels)
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+import traitlets
+from PIL import Image
+from torch import Tensor, nn
+
+from vitseg_lib.data.ade20k import Classes
+from vitseg_lib.engine.inference import FLOATS_AT_ONCE, best_class, to_pixels, upsample, whole_image
+from vitseg_lib.engine.metrics import ConfusionMatrix
+from vitseg_lib.recipes import Recipe
+from vitseg_lib.show.parts import short_name
+from vitseg_lib.show.widgets.base import CourseWidget
+
+TOP = 5  # classes a pixel
+MOST_PIXELS = 1_000_000  # 15 bytes each travel to the browser
+LAYERS = ("image", "truth", "prediction", "errors")
+
+
+class MaskExplorer(CourseWidget, source=("mask_panel", "mask_explorer")):
+    """Layers with a wipe between two of them, a list of the classes, and the best classes of the pixel in hand.
+
+    `image` uint8 (H, W, 3) RGB; `truth` and `prediction` integers (H, W) in 0..K-1, where `truth` may hold
+    `classes.ignore`, or be None for a photo that nobody labelled; `top_classes` integers (T, H, W) in 0..K-1, the
+    likeliest class first; `top_probabilities` (T, H, W), 0..1, sent in steps of 1/255. T is 5, or K if that is less.
+
+    The state that the browser sets: `pixel` [row, column] or [] is what was last clicked, `left` and `right` name the
+    layers, `wipe` (0..1) is where one ends, `opacity` (0..1) how much of a class's colour lies on the image,
+    `hidden` lists the classes that were switched off, `only_errors` fades what is right.
+    Raises ValueError naming the argument that does not fit.
+    """
+
+    size = traitlets.List().tag(sync=True)  # H, W
+    pixels = traitlets.Bytes().tag(sync=True)  # H × W × 3
+    truth = traitlets.Bytes().tag(sync=True)  # H × W, or empty
+    prediction = traitlets.Bytes().tag(sync=True)  # H × W
+    top_classes = traitlets.Bytes().tag(sync=True)  # T × H × W
+    top_probabilities = traitlets.Bytes().tag(sync=True)  # T × H × W, 255 for 1
+    names = traitlets.List().tag(sync=True)
+    colours = traitlets.List().tag(sync=True)  # K × 3
+    ignore = traitlets.Int().tag(sync=True)
+    rows = traitlets.List().tag(sync=True)  # one of {class, share, iou} for each class that occurs, by area
+    scores = traitlets.Dict().tag(sync=True)  # mIoU and aAcc of this image in percent; empty without truth
+
+    pixel = traitlets.List().tag(sync=True)
+    left = traitlets.Enum(LAYERS, "image").tag(sync=True)
+    right = traitlets.Enum(LAYERS, "prediction").tag(sync=True)
+    wipe = traitlets.Float(0.5, min=0, max=1).tag(sync=True)
+    opacity = traitlets.Float(0.7, min=0, max=1).tag(sync=True)
+    hidden = traitlets.List().tag(sync=True)
+    only_errors = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(
+        self,
+        image: np.ndarray,
+        truth: np.ndarray | None,
+        prediction: np.ndarray,
+        top_classes: np.ndarray,
+        top_probabilities: np.ndarray,
+        classes: Classes,
+        **state: Any,
+    ):
+        size = _check_image(image)
+        _check_labels("prediction", prediction, size, len(classes), "labels are 0..{}")
+        if truth is not None:
+            _check_labels("truth", truth, size, len(classes), "labels are 0..{} or the ignored one", classes.ignore)
+        _check_top(top_classes, top_probabilities, size, len(classes))
+        _check_state(state, size, len(classes), truth is not None)
+        counts = None if truth is None else _count(truth, prediction, classes)
+        super().__init__(
+            size=list(size),
+            pixels=image.tobytes(),
+            truth=b"" if truth is None else truth.astype(np.uint8).tobytes(),
+            prediction=prediction.astype(np.uint8).tobytes(),
+            top_classes=top_classes.astype(np.uint8).tobytes(),
+            top_probabilities=np.rint(255 * np.asarray(top_probabilities, np.float32)).astype(np.uint8).tobytes(),
+            names=[short_name(name) for name in classes.names],
+            colours=classes.colours.tolist(),
+            ignore=classes.ignore,
+            rows=_rows(prediction, counts, len(classes)),
+            scores={} if counts is None else _scores(counts),
+            label="Mask explorer",
+            **state,
+        )
+        self.alt = _words(self)
+
+    @classmethod
+    def from_model(
+        cls,
+        model: nn.Module,
+        image: np.ndarray,
+        recipe: Recipe,
+        classes: Classes,
+        *,
+        truth: np.ndarray | None = None,
+        **state: Any,
+    ) -> "MaskExplorer":
+        """Run the model on the whole image, as `inference.predict` does; a photo of over a million pixels is shown
+        smaller than it is.
+        """
+        height, width = _check_image(image, most=None)
+        if truth is not None:
+            _check_labels("truth", truth, (height, width), len(classes), "labels are 0..{} or ignored", classes.ignore)
+        shrink = min(1.0, math.sqrt(MOST_PIXELS / (height * width)))
+        size = (max(1, int(height * shrink)), max(1, int(width * shrink)))
+        labels, best, probabilities = top_of_model(model, image, recipe, size)
+        if size != (height, width):
+            image = np.array(Image.fromarray(image).resize(size[::-1], Image.Resampling.BOX))
+            truth = None if truth is None else _nearest(truth, size)
+        return cls(image, truth, labels, best, probabilities, classes, **state)
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        truth = "with truth" if self.truth else "no truth"
+        return f"<MaskExplorer: {height}×{width} pixels, {len(self.rows)} classes, {truth}>"
+
+
+def _words(widget: MaskExplorer) -> str:
+    """What there is to see and how to use it."""
+    layers = "Image, truth, prediction and errors" if widget.truth else "Image and prediction"
+    top = ", ".join(f"{widget.names[row['class']]} {row['share']:.0f} percent" for row in widget.rows[:TOP])
+    score = f" Mean IoU {widget.scores['mIoU']:.0f} percent." if widget.scores else ""
+    return (
+        f"{layers} of one picture as layers, two of them side by side with a divider between. Largest: {top}.{score}"
+        " On the picture, arrow keys walk from pixel to pixel, with Shift by eight, and read out what is there;"
+        " the divider and the list of classes are controls of their own."
+    )
+
+
+@torch.inference_mode()
+def top_of_model(
+    model: nn.Module, image: np.ndarray, recipe: Recipe, size: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels (H, W), classes (T, H, W) uint8 and probabilities (T, H, W) float32, the likeliest first.
+
+    The labels are those of `inference.predict`, at the image's size unless `size` (H, W) says another.
+    """
+    size, was_training = size or image.shape[:2], model.training
+    model.eval()
+    try:
+        logits = whole_image(model, to_pixels(model, image, recipe.test_scale))
+    finally:
+        model.train(was_training)
+    best, probabilities = top_classes_of(logits, size)
+    return best_class(logits, size).cpu().numpy(), best.cpu().numpy(), probabilities.cpu().numpy()
+
+
+def top_classes_of(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Logits (1, K, h, w) → classes uint8 and probabilities (T, *size): upsample, then softmax, a few at a time."""
+    at_once = max(1, FLOATS_AT_ONCE // (size[0] * size[1]))
+    total = logits.new_full(size, -torch.inf)
+    values, classes = logits.new_empty(0, *size), logits.new_empty(0, *size, dtype=torch.int64)
+    for first in range(0, logits.shape[1], at_once):
+        part = upsample(logits[:, first : first + at_once], size)[0]
+        total = torch.logaddexp(total, part.logsumexp(dim=0))
+        numbers = torch.arange(first, first + len(part), device=part.device)[:, None, None].expand_as(part)
+        values, order = torch.cat([values, part]).topk(min(TOP, len(values) + len(part)), dim=0)
+        classes = torch.cat([classes, numbers]).gather(0, order)
+    return classes.to(torch.uint8), (values - total).exp()
+
+
+def _check_image(image: np.ndarray, most: int | None = MOST_PIXELS) -> tuple[int, int]:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image must be uint8 (H, W, 3), not {_described(image)}: read it with read_image")
+    if image.size == 0:
+        raise ValueError(f"image has no pixels, its shape is {image.shape}: give one of at least 1×1")
+    if most and image.shape[0] * image.shape[1] > most:
+        raise ValueError(f"image has more than {most:,} pixels: use from_model, which shows it smaller, or shrink all")
+    return image.shape[:2]
+
+
+def _check_labels(
+    name: str, labels: np.ndarray, size: tuple[int, int], count: int, known: str, ignore: int | None = None
+) -> None:
+    """Refuse labels that are no integers, of another size, or name no class."""
+    if not isinstance(labels, np.ndarray) or labels.shape != size or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"{name} must be integers of the image's {size}, not {_described(labels)}")
+    outside = (labels < 0) | (labels >= count) & (labels != ignore)
+    if outside.any():
+        raise ValueError(f"{name} holds {labels[outside][0]}, but its {known.format(count - 1)}: correct it")
+
+
+def _check_top(classes: np.ndarray, probabilities: np.ndarray, size: tuple[int, int], count: int) -> None:
+    shape = (min(TOP, count), *size)
+    for name, array in (("top_classes", classes), ("top_probabilities", probabilities)):
+        if not isinstance(array, np.ndarray) or array.shape != shape:
+            raise ValueError(f"{name} must have the shape {shape}, the best classes first, not {_described(array)}")
+    _check_labels("top_classes", classes, shape, count, "classes are 0..{}")
+    if not ((probabilities >= 0) & (probabilities <= 1.0001)).all():
+        raise ValueError("top_probabilities holds values that are no fractions of 1: give the softmax, not the logits")
+
+
+def _check_state(state: dict[str, Any], size: tuple[int, int], count: int, known: bool) -> None:
+    """Refuse a first view that cannot be shown."""
+    if not known and (state.get("only_errors") or {state.get("left"), state.get("right")} & {"truth", "errors"}):
+        raise ValueError("without truth there are no errors to show: give truth, or show image and prediction")
+    for k in state.get("hidden", []):
+        if not 0 <= k < count:
+            raise ValueError(f"hidden names the class {k}, but classes are 0..{count - 1}: correct it")
+    place = state.get("pixel") or [0, 0]
+    if len(place) != 2 or not (0 <= place[0] < size[0] and 0 <= place[1] < size[1]):
+        raise ValueError(f"pixel {place} is outside the image's {size}: give row and column")
+
+
+def _described(value: Any) -> str:
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def _count(truth: np.ndarray, prediction: np.ndarray, classes: Classes) -> ConfusionMatrix:
+    counts = ConfusionMatrix(len(classes))
+    counts.update(truth, prediction, ignore=classes.ignore)
+    return counts
+
+
+def _rows(prediction: np.ndarray, counts: ConfusionMatrix | None, count: int) -> list[dict[str, Any]]:
+    """Class, share in percent (of the labelled pixels; of all without truth) and IoU of each that occurs, by area."""
+    predicted = np.bincount(prediction.ravel(), minlength=count)
+    area = predicted if counts is None else counts.counts.sum(axis=1)
+    iou = np.full(count, np.nan) if counts is None else counts.scores().IoU
+    occurs = sorted(np.flatnonzero(predicted + area), key=lambda k: (-area[k], -predicted[k]))
+    whole = max(1, area.sum())
+    return [
+        {"class": int(k), "share": float(100 * area[k] / whole), "iou": None if np.isnan(iou[k]) else float(iou[k])}
+        for k in occurs
+    ]
+
+
+def _scores(counts: ConfusionMatrix) -> dict[str, float]:
+    """mIoU and aAcc, 0 where no pixel is labelled."""
+    scores = counts.scores()
+    return {"mIoU": float(np.nan_to_num(scores.mIoU)), "aAcc": float(np.nan_to_num(scores.aAcc))}
+
+
+def _nearest(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    rows, columns = (np.arange(new) * old // new for new, old in zip(size, labels.shape, strict=True))
+    return labels[rows][:, columns]
