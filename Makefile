@@ -52,5 +52,5 @@ notebooks: setup  ## run all chapters from the top and keep their new outputs
 bench: setup  ## speed, side by side, as ratios
 	$(BIN)/python benchmarks/run.py
 
-ablation: setup  ## what each part is worth on the toy scenes (about 20 minutes)
+ablation: setup  ## what each part is worth on the toy scenes (about 45 minutes)
 	$(BIN)/python benchmarks/ablation.py

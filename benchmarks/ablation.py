@@ -1,6 +1,6 @@
 """What each part of the segmenter is worth on the toy scenes: several seeds each, in short runs and in long ones.
 
-    python benchmarks/ablation.py                       all variants, three seeds, about 20 minutes on two cores
+    python benchmarks/ablation.py                       all variants, three seeds, about 45 minutes on two cores
     python benchmarks/ablation.py --variants "with the neck" --seeds 1
     python benchmarks/ablation.py --iterations 1400 --variants "as it is" "no position embedding"
 
