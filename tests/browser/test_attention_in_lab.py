@@ -58,6 +58,7 @@ def test_mouse_and_keys_change_the_maps_in_a_notebook(page, lab, folder):  # noq
     assert "for row 4, column 5 from" in page.inner_text(".vitseg-widget .reading")
     assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"
     page.keyboard.press("c")
+    settled(page)
     assert "for the class token from" in page.inner_text(".vitseg-widget .reading")
     page.keyboard.press("Enter")
     settled(page)

@@ -90,7 +90,7 @@ def open_and_run(page, lab: str, notebook: str) -> list:
     page.goto(f"{lab}/lab/tree/notebooks/{notebook}?reset")
     page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.context !== undefined", timeout=90_000)
     page.evaluate(RUN_ALL)
-    page.wait_for_function("() => window.finished", timeout=180_000)
+    page.wait_for_function("() => window.finished", timeout=300_000)
     return page.evaluate(OUTPUTS)
 
 

@@ -57,7 +57,7 @@ def test_a_board_is_shown_once_and_then_replaced(monkeypatch):
     board = Board()
     for upto in (2, 5, 8):
         board.show(drawn(LINES[:upto]))
-    assert [len(shown), len(updated)] == [1, 2]
+    assert [len(shown), len(updated)] == [2, 4]  # each time the image and its words
     assert "step 2 of 20" in shown[0][1]["metadata"]["image/png"]["alt"]
-    assert "step 8 of 20" in updated[-1][1]["metadata"]["image/png"]["alt"]
-    assert "after 8 of 20" in updated[-1][0]["text/plain"]
+    assert "step 8 of 20" in updated[-2][1]["metadata"]["image/png"]["alt"]
+    assert "after 8 of 20" in updated[-2][0]["text/plain"]

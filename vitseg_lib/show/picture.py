@@ -91,15 +91,21 @@ class Picture:
             self._drawn[dots] = np.frombuffer(buffer.getvalue(), np.uint8).reshape(size[1], size[0], 4)
         return self._drawn[dots]
 
-    def _ipython_display_(self) -> None:
-        """Show the image, and after it its words."""
-        from IPython.display import display
-
+    def bundles(self) -> list[tuple[dict[str, str], dict[str, Any]]]:
+        """What a notebook shows, each with its metadata: the image, and after it its words."""
         sized = {"image/png": {"width": self.width, "alt": self.alt}}
         image = b64encode(self.png).decode("ascii")
-        display({"image/png": image, "text/plain": repr(self)}, metadata=sized, raw=True)
         words = f'<p style="{UNSEEN}">{escape(self.alt)}<style onload="{TO_THE_IMAGE}"></style></p>'
-        display({"text/html": words, "text/plain": self.alt}, raw=True)
+        return [
+            ({"image/png": image, "text/plain": repr(self)}, sized),
+            ({"text/html": words, "text/plain": self.alt}, {}),
+        ]
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        for data, metadata in self.bundles():
+            display(data, metadata=metadata, raw=True)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the picture; the suffix decides: .png, or .svg and .pdf, whose lines stay sharp at any size.

@@ -1,6 +1,5 @@
 """A training run to look at, for chapter 09: loss and learning rate so far, and one scene's predictions on the way."""
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,13 +73,13 @@ class Board:
     """A place under a cell whose picture is replaced while the cell runs."""
 
     def __init__(self) -> None:
-        self.handle: Any = None
+        self.handles: list[Any] = []
 
     def show(self, picture: Picture) -> None:
         """Show the picture where the last one stood, or for the first time."""
-        image = {"image/png": b64encode(picture.png).decode("ascii"), "text/plain": repr(picture)}
-        metadata = {"image/png": {"width": picture.width, "alt": picture.alt}}
-        if self.handle is None:
-            self.handle = display(image, metadata=metadata, raw=True, display_id=True)
-        else:
-            self.handle.update(image, metadata=metadata, raw=True)
+        bundles = picture.bundles()
+        if not self.handles:
+            self.handles = [display(data, metadata=known, raw=True, display_id=True) for data, known in bundles]
+            return
+        for handle, (data, metadata) in zip(self.handles, bundles, strict=True):
+            handle.update(data, metadata=metadata, raw=True)
