@@ -14,7 +14,7 @@ from vitseg_lib import recipes
 from vitseg_lib.data.loading import SegmentationFolder
 from vitseg_lib.engine import inference
 from vitseg_lib.model import weights
-from vitseg_lib.show import figures
+from vitseg_lib.show import figures, results
 from vitseg_lib.show.picture import Picture
 
 ROOT = Path(__file__).parent.parent
@@ -48,29 +48,11 @@ def environment() -> str:
     )
 
 
-def results() -> dict[str, dict]:
-    """The result files kept in the repository, by recipe."""
-    found = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((ROOT / "data" / "weights").glob("*.json"))]
-    return {result["recipe"]: result for result in found}
-
-
 def table() -> str:
-    """README's table of recipes; a row that was not run says so."""
-    rows = [
-        "| recipe | encoder | neck | final norm | steps | params (M) | published mIoU | with ms+flip | run here |",
-        "|---|---|:-:|:-:|--:|--:|--:|--:|---|",
-    ]
-    done = results()
-    for name in recipes.names():
-        recipe, row, run = recipes.get(name), recipes.get(name).published, done.get(name)
-        size = f"{recipe.depth} × {recipe.width}"
-        schedule = f"{recipe.iterations / 1000:g}k"
-        params = f"{recipes.count_parameters(recipe) / 1e6:.2f}"
-        figures = [params, f"{row.mIoU:.2f}", f"{row.mIoU_ms_flip:.2f}"] if row else [params, "–", "–"]
-        here = f"{run['mIoU']:.2f} on toy scenes" if run else "not run"
-        switches = ["yes" if on else "–" for on in (recipe.neck, recipe.final_norm)]
-        rows.append("| " + " | ".join([f"`{name}`", size, *switches, schedule, *figures, here]) + " |")
-    return "\n".join(rows)
+    """README's table of recipes, as chapter 11 shows it; a row that was not run says so."""
+    folders = (ROOT / "data" / "weights", ROOT / "benchmarks" / "results" / "reproduced")
+    files = (path for folder in folders for path in sorted(folder.glob("*.json")))
+    return results.table(json.loads(path.read_text(encoding="utf-8")) for path in files)
 
 
 def readme() -> str:

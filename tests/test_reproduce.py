@@ -16,6 +16,7 @@ from PIL import Image
 from vitseg_lib import cli, recipes
 from vitseg_lib.data.ade20k import read_classes, read_labels
 from vitseg_lib.model import weights
+from vitseg_lib.show import results
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -69,6 +70,16 @@ def test_ours_stands_beside_theirs(published, root, capsys):
     assert kept == [f"tiny/{mode}/{number}.png" for mode in ("ms_flip", "whole") for number in (0, 1)]
     assert result["images"] == 2 and result["recipe"] == "tiny" and result["precision"] == "fp32"
     assert "Not ADE20K's 2,000 validation images" in told
+
+
+def test_the_tables_read_what_it_wrote(published, root, capsys):
+    assert vitseg("reproduce", "tiny", "--data", root) == 0
+    result = json.loads(Path("benchmarks/results/reproduced/tiny.json").read_text())
+    row = next(line for line in results.table([result]).split("\n") if "`tiny`" in line)
+    assert row.endswith(f"| {result['whole']['mIoU']:.2f}, 2 images, 2 classes |")
+    capsys.readouterr()
+    assert cli.main(["recipes"]) == 0
+    assert f"mIoU {result['whole']['mIoU']:.2f}" in capsys.readouterr().out
 
 
 def test_the_scores_are_those_of_evaluate(published, root):

@@ -9,7 +9,7 @@ def show_recipes(options: Namespace) -> None:
     """Print one line a recipe: sizes, schedule, published figures, and the best result found here."""
     from vitseg_lib import recipes
 
-    found = results_by_recipe([Path("data/weights"), options.runs])
+    found = results_by_recipe([Path("data/weights"), Path("benchmarks/results/reproduced"), options.runs])
     row = "{:<22} {:>5} {:>5} {:>4} {:>4} {:>7} {:>7} {:>8} {:>8}  {}"
     print(row.format("recipe", "width", "depth", "neck", "norm", "steps", "params", "mIoU", "ms+flip", "run here"))
     for name in recipes.names():
@@ -40,7 +40,8 @@ def results_by_recipe(folders: list[Path]) -> dict[str, float]:
     ):
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
-            best[result["recipe"]] = max(result["mIoU"], best.get(result["recipe"], 0.0))
+            score = result.get("whole", result)["mIoU"]  # `vitseg reproduce` keeps one a mode
+            best[result["recipe"]] = max(score, best.get(result["recipe"], 0.0))
         except (ValueError, KeyError, TypeError, OSError):
             continue  # some other JSON file
     return best
