@@ -34,6 +34,7 @@ def evaluate(
 
     Images pass one at a time, each at its own size; of many processes each takes its share, and all get the sum.
     `on_image` receives each image's path and its labels, uint8 (H, W). The model is put into eval mode and back again.
+    Raises `InputError` if a file is at fault, or if every pixel is ignored.
     """
     dataset, processes = SegmentationFolder(root, split), world()
     mine = range(processes.rank, min(limit or len(dataset), len(dataset)), processes.size)
@@ -55,6 +56,11 @@ def evaluate(
     finally:
         model.train(was_training)
     confusion.counts = processes.sum(confusion.counts)
+    if not confusion.counts.any():
+        raise InputError(
+            f"No pixel of the {split} images in {root} is counted: check the masks' values against the data set's "
+            "classes."
+        )
     return confusion
 
 
