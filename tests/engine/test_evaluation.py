@@ -45,5 +45,5 @@ def test_a_set_of_which_nothing_is_counted_is_named(root, model, tmp_path):
     spoilt = shutil.copytree(root, tmp_path / "spoilt")
     for path in (spoilt / "annotations" / "validation").iterdir():
         Image.fromarray(np.zeros_like(np.array(Image.open(path)))).save(path)
-    with pytest.raises(InputError, match="No pixel of the validation images in .*spoilt is counted"):
+    with pytest.raises(InputError, match=r"No pixel of the validation images in .*spoilt is counted"):
         evaluate(model, spoilt, tiny.TINY, progress=False)

@@ -8,6 +8,7 @@ import torch
 
 from vitseg_lib.exercises.base import Exercise, Mistake
 from vitseg_lib.exercises.compare import agree, difference, place
+from vitseg_lib.exercises.saying import Saying
 
 
 def row_means(table):
@@ -178,3 +179,9 @@ def test_a_difference_names_part_and_place():
         given, expected, ("row", "column")
     )
     assert place((1, 2)) == "[1, 2]"
+
+
+def test_names_in_a_sentence_are_set_as_code():
+    said = Saying("not yet", "Use `a < b` and `c`; a ` alone stays.")
+    assert "Use <code>a &lt; b</code> and <code>c</code>; a ` alone stays." in said._repr_html_()
+    assert "`a < b`" in repr(said)

@@ -1,5 +1,6 @@
 """What an exercise says: a word, a sentence, and code where there is some; text and, in a notebook, a small card."""
 
+import re
 from dataclasses import dataclass
 from html import escape
 
@@ -7,6 +8,7 @@ from vitseg_lib.show.picture import ACCENT, MUTED
 
 GOOD = "#2f7d4f"
 MARKS = {"right": "✓", "not yet": "✗", "not tried yet": "○"}
+CODE = re.compile(r"`([^`]+)`")
 COLOURS = {"right": GOOD, "not yet": ACCENT}
 
 
@@ -30,5 +32,5 @@ class Saying:
         return (
             f"<div style='border-left:4px solid {colour}; padding:4px 12px; margin:4px 0'>"
             f"<b>{MARKS.get(self.word, '·')} {escape(self.word)}</b> · {escape(self.title)}"
-            f"<div>{escape(self.sentence)}</div>{code}</div>"
+            f"<div>{CODE.sub(r'<code>\1</code>', escape(self.sentence))}</div>{code}</div>"
         )
