@@ -28,9 +28,10 @@ class Saying:
     def _repr_html_(self) -> str:
         """A card in the notebook's own colours, with a bar that tells good from not yet; the words say it as well."""
         colour = COLOURS.get(self.word, MUTED)
+        sentence = CODE.sub(r"<code>\1</code>", escape(self.sentence))
         code = f"<pre style='margin:8px 0 0; white-space:pre-wrap'>{escape(self.code)}</pre>" if self.code else ""
         return (
             f"<div style='border-left:4px solid {colour}; padding:4px 12px; margin:4px 0'>"
             f"<b>{MARKS.get(self.word, '·')} {escape(self.word)}</b> · {escape(self.title)}"
-            f"<div>{CODE.sub(r'<code>\1</code>', escape(self.sentence))}</div>{code}</div>"
+            f"<div>{sentence}</div>{code}</div>"
         )
