@@ -9,7 +9,6 @@ result.json                          written when the run is complete
 """
 
 import json
-import pickle
 import signal
 import threading
 from dataclasses import asdict, dataclass
@@ -25,6 +24,8 @@ from vitseg_lib.data.ade20k import Classes
 from vitseg_lib.files import InputError
 from vitseg_lib.model import weights
 from vitseg_lib.recipes import Recipe
+
+FILES = ("resume.pt", "last.safetensors", "best.safetensors", "log.jsonl", "result.json")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class RunFolder:
             folder.check_settings(run_file)
         elif run_file.exists():
             raise InputError(f"{path} holds a run already: go on with it by --resume, or choose another --out.")
+        elif found := next((name for name in FILES if (folder.path / name).exists()), None):
+            raise InputError(f"{path} holds {found} of another run: choose another --out.")
         return folder
 
     def begin(self) -> None:
@@ -62,10 +65,10 @@ class RunFolder:
     def check_settings(self, run_file: Path) -> None:
         """Refuse to resume a run with other settings than it was started with."""
         try:
-            before = json.loads(run_file.read_text(encoding="utf-8"))
+            before = dict(json.loads(run_file.read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise InputError(f"{self.path} holds no run to resume: leave out --resume to start one.") from None
-        except ValueError as error:
+        except (OSError, TypeError, ValueError, RecursionError) as error:
             raise InputError(f"{run_file} is damaged ({error}): start again in another folder.") from error
         for name, old, new in _differences(before, self.settings):
             raise InputError(f"{run_file} says {name} = {old}, not {new}: resume with the settings of the start.")
@@ -118,10 +121,24 @@ class RunFolder:
             state = torch.load(path, map_location="cpu", weights_only=True)
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
-            scaler.load_state_dict(state["scaler"])
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+            scaler.load_state_dict(dict(state["scaler"]))
+            _check_state(state, optimizer, steps=self.settings["recipe"]["iterations"])
+        except Exception as error:  # unpickling arbitrary bytes raises almost anything
             raise InputError(f"{path} is damaged or another model's: start again in another folder.") from error
         return state["step"], state["best"]
+
+
+def _check_state(state: dict[str, Any], optimizer: torch.optim.Optimizer, *, steps: int) -> None:
+    """Raise ValueError if what was loaded cannot be what was saved."""
+    if type(state["step"]) is not int or not 0 <= state["step"] <= steps:
+        raise ValueError("step")
+    if type(state["best"]) is not float or not 0 <= state["best"] <= 100:
+        raise ValueError("best")
+    if not all(tensor.isfinite().all() for tensor in state["model"].values()):
+        raise ValueError("model")
+    for parameter, moments in optimizer.state.items():
+        if any(moments[name].shape != parameter.shape for name in ("exp_avg", "exp_avg_sq")):
+            raise ValueError("optimizer")
 
 
 def _differences(before: dict, now: dict, prefix: str = ""):
@@ -138,7 +155,7 @@ class Log:
 
     def __init__(self, path: Path, step: int, *, tensorboard: bool = False):
         self.board = open_tensorboard(path.parent / "tensorboard", step) if tensorboard else None
-        kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
+        kept = [line for line in _whole_lines(path) if _step_of(line, path) <= step]
         with files.atomic_path(path) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self.file = path.open("a", encoding="utf-8")
@@ -183,8 +200,21 @@ def open_tensorboard(folder: Path, step: int) -> Any:
 
 def _whole_lines(path: Path) -> list[str]:
     """The log's lines, without a last one that a kill cut short."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}): move it away and run this again.") from error
     return text[: text.rfind("\n") + 1].splitlines()
+
+
+def _step_of(line: str, path: Path) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        told = f'{path} is damaged: "{line[:40]}" is no line of a log; move it away and run this again.'
+        raise InputError(told) from error
 
 
 class StopSignal:
