@@ -4,12 +4,15 @@ Bad input gets one sentence and exit status 2, never a traceback. Heavy imports 
 """
 
 import argparse
+import errno
+import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vitseg_lib.commands import data, listing, running, using
-from vitseg_lib.files import InputError
+from vitseg_lib.files import WRITE_FAULTS, InputError
 
 EXAMPLES = {
     "recipes": "vitseg recipes --runs runs",
@@ -24,6 +27,10 @@ EXAMPLES = {
     "convert": "vitseg convert toy --weights data/weights/toy.safetensors --to mmseg --out toy_mmseg.pth",
     "export": "vitseg export toy --weights data/weights/toy.safetensors --to onnx --out toy.onnx",
 }
+WORKER_DIED = (
+    "a process that reads images {}: free some memory or use fewer --workers; a run goes on where its last "
+    "checkpoint was by --resume."
+)
 OUT_OF_MEMORY = "out of memory; use a smaller image or batch."
 
 
@@ -32,19 +39,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         return options.run(options) or 0
-    except InputError as error:
-        print(f"vitseg: error: {error}", file=sys.stderr)
-        return 2
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch has no class for the CPU's
+    except (InputError, MemoryError, OSError, EOFError, RuntimeError) as error:
+        if isinstance(error, BrokenPipeError) and not met_talking_to_a_worker(error):  # `vitseg … | head`
+            return 0
+        sentence = explained(error)
+        if sentence is None:
             raise
-        print(f"vitseg: error: {OUT_OF_MEMORY}", file=sys.stderr)
+        print(f"vitseg: error: {on_one_line(sentence)}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        return 0
     except KeyboardInterrupt:
         print("vitseg: stopped", file=sys.stderr)
         return 130
+
+
+def explained(error: Exception) -> str | None:
+    """The sentence for a fault that is none of ours, or None."""
+    if isinstance(error, InputError):
+        return str(error)
+    if met_talking_to_a_worker(error):
+        return WORKER_DIED.format("died")
+    if isinstance(error, OSError) and error.filename and error.strerror:  # met where nobody expected it
+        return f"{error.filename} cannot be used ({error.strerror}): check the path and its permissions."
+    if isinstance(error, OSError):
+        fault = WRITE_FAULTS.get(errno.errorcode.get(error.errno, ""))
+        return fault and f"A file could not be written: {fault}."
+    if found := re.search(r"DataLoader worker.*?(is killed by signal: [\w ]+|exited unexpectedly)", str(error)):
+        return WORKER_DIED.format(found[1])
+    if isinstance(error, MemoryError) or "memory" in str(error):  # torch has no class for the CPU's
+        return OUT_OF_MEMORY
+    return None
+
+
+def met_talking_to_a_worker(error: Exception) -> bool:
+    """Whether a connection broke inside multiprocessing, which tells of a dead worker sooner than PyTorch does."""
+    rooms = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
+    broken = isinstance(error, (ConnectionError, EOFError))
+    return broken and any(room.startswith("multiprocessing") for room in rooms)
+
+
+def on_one_line(text: str) -> str:
+    """The text without line breaks and other control characters, which names of files may hold."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text.replace("\n", " "))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -71,10 +106,10 @@ def build_parser() -> argparse.ArgumentParser:
     _data(train)
     train.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run folder to make")
     train.add_argument("--iterations", type=_positive, help="length of the whole run (default: the recipe's)")
-    train.add_argument("--batch-size", type=_positive, help="images a step (default: the recipe's)")
+    train.add_argument("--batch-size", type=_batch, help="images a step (default: the recipe's)")
     train.add_argument("--evaluate-every", type=_positive, help="steps between evaluations and checkpoints")
     train.add_argument("--pretrained", help="timm tag or file for the encoder, or `none` (default: the recipe's)")
-    train.add_argument("--seed", type=_natural, default=0, help="what random numbers start from (default: 0)")
+    train.add_argument("--seed", type=_seed, default=0, help="what random numbers start from (default: 0)")
     train.add_argument("--resume", action="store_true", help="go on with the run in --out, exactly")
     train.add_argument("--accumulate", type=_positive, default=1, metavar="N", help="pass a batch in N pieces")
     train.add_argument("--checkpoint-every", type=_positive, default=1000, metavar="N", help="steps (default: 1000)")
@@ -179,20 +214,23 @@ def _precision(command: argparse.ArgumentParser) -> None:
 def _machine(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: the best there is)")
     command.add_argument(
-        "--workers", type=_natural, help="processes that read images (default: 0 on a CPU, else up to 8)"
+        "--workers", type=_workers, help="processes that read images (default: 0 on a CPU, else up to 8)"
     )
     command.add_argument("--no-progress", action="store_true", help="no progress bars")
 
 
-def _positive(text: str) -> int:
-    return _at_least(1, text)
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """A reader of whole numbers that turns away what no machine could mean."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or (len(text) <= 20 and int(text) < least):
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number of {least} or more")
+        if len(text) > 20 or int(text) > most:
+            raise argparse.ArgumentTypeError(f"{text[:30]} is more than {most:,}")
+        return int(text)
+
+    return read
 
 
-def _natural(text: str) -> int:
-    return _at_least(0, text)
-
-
-def _at_least(least: int, text: str) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of {least} or more")
-    return int(text)
+_positive, _batch = _whole(1, 10**12), _whole(1, 2**16)
+_workers, _seed = _whole(0, 256), _whole(0, 2**64 - 1)  # PyTorch's own limit

@@ -103,11 +103,14 @@ def remove_temporaries(folder: Path) -> None:
 
 
 def refuse_existing(path: Path, overwrite: bool = False) -> None:
-    """Raise `InputError` if `path` is a folder, or exists and `overwrite` is false."""
+    """Raise `InputError` if `path` is a folder or cannot be made, or exists and `overwrite` is false."""
     if path.is_dir():
         raise InputError(f"Cannot write {path}: it is a folder; choose another name.")
     if not overwrite and path.exists():
         raise InputError(f"Will not overwrite {path}: it exists already; remove it or choose another name.")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise InputError(f"Cannot write {path}: {WRITE_FAULTS['EACCES' if above.is_dir() else 'ENOTDIR']}.")
 
 
 def write_json(path: str | Path, data: Any, *, overwrite: bool = True) -> None:
@@ -134,12 +137,13 @@ def download(
     """
     path = Path(path)
     sums = {name: sum_.lower() for name, sum_ in (("sha256", sha256), ("sha1", sha1)) if sum_}
-    if not url.startswith(("http://", "https://")):
-        raise InputError(f"Cannot download {url}: only http and https addresses are supported.")
-    if path.exists():
+    if not url.startswith(("http://", "https://")) or not (url.isascii() and url.isprintable()):
+        raise InputError(f"Cannot download {_plain(url)}: only http and https addresses are supported, in plain signs.")
+    if path.is_file():
         if fault := _wrong_sum(path, sums):
             raise InputError(f"{path} is not the expected file: {fault}; move it away and run this again.")
         return path
+    refuse_existing(path)
     part = path.with_name(path.name + ".part")
     with explain_writing(part):
         part.parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +178,7 @@ def _fetch_patiently(url: str, part: Path, path: Path, progress: bool) -> None:
 
 
 def _fetch(url: str, part: Path, path: Path, progress: bool) -> None:
-    """Fill `part` in one connection, going on after the bytes it already holds if the server agrees."""
+    """Fill `part` in one connection, going on after its bytes if the server agrees."""
     start = _size(part)
     response = _request(url, start, path)
     if response is None:  # no bytes lie beyond `start`
@@ -182,20 +186,20 @@ def _fetch(url: str, part: Path, path: Path, progress: bool) -> None:
     with response:
         if start and _first_byte(response) != start:
             start = 0
-        length = response.headers.get("Content-Length")
-        total = start + int(length) if length else None
-        with explain_writing(part), part.open("ab" if start else "wb") as file:
-            bar = tqdm(total=total, initial=start, desc=path.name, unit="B", unit_scale=True, disable=not progress)
-            with bar:
-                while chunk := _read(response):
-                    file.write(chunk)
-                    bar.update(len(chunk))
+        length = response.headers.get("Content-Length", "")
+        total = start + int(length) if re.fullmatch("[0-9]{1,18}", length) else None
+        bar = tqdm(total=total, initial=start, desc=path.name, unit="B", unit_scale=True, disable=not progress)
+        with bar, explain_writing(part), part.open("ab" if start else "wb") as file:
+            while chunk := _read(response):
+                file.write(chunk)
+                bar.update(len(chunk))
     if total is not None and _size(part) < total:
         raise _Broken("the connection was closed early")
 
 
 def _request(url: str, start: int, path: Path) -> Any:
     """Ask for the bytes from `start` on; return the open response, or None if the server has no more."""
+    by_hand = f"fetch it by hand and save it as {path}"
     headers = {"User-Agent": "vitseg"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
         return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS)
@@ -204,26 +208,26 @@ def _request(url: str, start: int, path: Path) -> Any:
             if error.code == 416 and start:
                 complete = error.headers.get("Content-Range", "").endswith(f"/{start}")
                 return None if complete else _request(url, 0, path)
-            answer = f"HTTP {error.code} {error.reason}"
+            answer = f"HTTP {error.code} {_plain(error.reason)}"
         if error.code in (408, 429) or error.code >= 500:
             raise _Broken(answer) from error
-        raise InputError(
-            f"{url} cannot be had ({answer}): check the address, or fetch it by hand and save it as {path}."
-        ) from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = str(getattr(error, "reason", error)) or type(error).__name__
+        raise InputError(f"{url} cannot be had ({answer}): check the address, or {by_hand}.") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:  # the last for addresses that are none
+        reason = _plain(getattr(error, "reason", error)) or type(error).__name__
         if start:
             raise _Broken(reason) from error
-        raise InputError(
-            f"Cannot reach {url} ({reason}): check the network, or fetch it by hand and save it as {path}."
-        ) from error
+        raise InputError(f"Cannot reach {url} ({reason}): check the network, or {by_hand}.") from error
 
 
 def _read(response: Any) -> bytes:
     try:
         return response.read1(CHUNK_BYTES)
     except (OSError, http.client.HTTPException) as error:
-        raise _Broken(str(error) or type(error).__name__) from error
+        raise _Broken(_plain(error) or type(error).__name__) from error
+
+
+def _plain(text: Any) -> str:
+    return "".join(sign for sign in " ".join(str(text).split()) if sign.isprintable())[:200]
 
 
 def _first_byte(response: Any) -> int:

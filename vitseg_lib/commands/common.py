@@ -25,6 +25,8 @@ def classes_for(weights_source: str, root: Path | None) -> Any:
     from vitseg_lib.model import weights
 
     if root is not None:
+        if not root.is_dir():
+            raise InputError(f"There is no data set at {root}: name a folder with a classes.json by --classes.")
         return read_classes(root)
     if weights_source.endswith(".safetensors"):
         notes = weights.read_safetensors(weights_source)[1]
@@ -48,6 +50,8 @@ def load_model(recipe: Any, source: str, *, num_classes: int) -> Any:
         weights.load_mmseg(model, recipe.published)
     elif source.endswith(".safetensors"):
         weights.load(model, source)
+    elif source.startswith("http") and source.endswith("/"):
+        raise InputError(f"{source} names no file: give the address of a checkpoint.")
     elif source != "random":
         weights.load_mmseg(model, source)
     return model
@@ -60,7 +64,7 @@ def machine(options: Namespace) -> dict[str, Any]:
     best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(options.device or best)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # some devices exist and cannot compute
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"This machine cannot use the device {options.device}: try --device {best}.") from error
     workers = 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)

@@ -10,6 +10,8 @@ def make_data(options: Namespace) -> None:
     """Draw the toy scenes, fetch ADE20K, or check a data set."""
     from vitseg_lib.data import fetch, toy_scenes
 
+    if options.root and options.what != "check":
+        raise InputError(f"`vitseg data {options.what}` takes no folder {options.root}: say --out {options.root}.")
     default = {"toy": Path("data/toy_scenes"), "ade20k": Path("data/ADEChallengeData2016"), "check": options.root}
     root = options.out or default[options.what]
     if root is None:

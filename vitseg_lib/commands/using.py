@@ -1,5 +1,6 @@
 """`vitseg predict`, `vitseg convert` and `vitseg export`."""
 
+import io
 from argparse import Namespace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ def predict(options: Namespace) -> None:
     from tqdm.auto import tqdm
 
     from vitseg_lib.data.ade20k import colour_labels, write_labels
-    from vitseg_lib.data.photos import image_size, read_image
+    from vitseg_lib.data.photos import image_size, read_image, write_image
     from vitseg_lib.engine import inference
 
     outputs = [options.out / f"{path.stem}.png" for path in options.images]
@@ -36,8 +37,7 @@ def predict(options: Namespace) -> None:
         labels = inference.predict(model, image, recipe, mode=mode)
         write_labels(output, labels, classes, overwrite=options.overwrite)
         blend = Image.blend(Image.fromarray(image), Image.fromarray(colour_labels(labels, classes)), 0.55)
-        with files.atomic_path(overlay, overwrite=options.overwrite) as temporary:
-            blend.save(temporary, format="PNG")
+        write_image(blend, overlay, overwrite=options.overwrite)
     print(f"{len(outputs)} predicted into {options.out}")
 
 
@@ -62,8 +62,10 @@ def convert(options: Namespace) -> None:
             temporary.write_bytes(to_bytes(state))
     else:
         state = {"meta": {"CLASSES": list(classes.names)}, "state_dict": weights.to_mmseg(model)}
-        with files.atomic_path(path, overwrite=False) as temporary, temporary.open("wb") as file:
-            torch.save(state, file)
+        encoded = io.BytesIO()  # because torch.save may take the whole program down on a full disk
+        torch.save(state, encoded)
+        with files.atomic_path(path, overwrite=False) as temporary:
+            temporary.write_bytes(encoded.getbuffer())
     print(f"wrote {path}")
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from vitseg_lib.data.classes import IGNORED, Classes, ade20k_classes, parse_classes, read_classes  # noqa: F401
-from vitseg_lib.data.photos import opened, read_image
-from vitseg_lib.files import InputError, atomic_path
+from vitseg_lib.data.photos import opened, read_image, write_image
+from vitseg_lib.files import InputError
 
 SPLITS = ("training", "validation")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -78,11 +78,13 @@ def unshift_labels(labels: np.ndarray) -> np.ndarray:
 
 
 def require_mask(image: Image.Image, path: str | Path) -> None:
-    """Raise `InputError` unless an opened annotation has one 8-bit channel."""
+    """Raise `InputError` unless an opened annotation has one 8-bit channel, stored without loss."""
     # Pillow stretches grey values of fewer than 8 bits to 0..255, and so spoils labels.
     stretched = bool(image.tile) and str(image.tile[0][3]).startswith("L;")
-    if image.mode not in ("L", "P") or stretched:
+    blurred = image.format in ("JPEG", "WEBP", "AVIF", "JPEG2000")  # which do not give back what was saved
+    if image.mode not in ("L", "P") or stretched or blurred:
         kind = f"Pillow mode {image.mode}{', under 8 bits' if stretched else ''}"
+        kind += f", kept with loss as {image.format}" if blurred else ""
         raise InputError(
             f"{path} is no label mask ({kind}): save it as an 8-bit PNG with one channel, grey or palette, that "
             "holds the class numbers."
@@ -120,8 +122,7 @@ def write_labels(path: str | Path, labels: np.ndarray, classes: Classes, *, over
         palette[values[label]] = colour
     image = Image.fromarray(values[labels])
     image.putpalette(palette.tobytes())
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        image.save(temporary, format="PNG")
+    write_image(image, path, overwrite=overwrite)
 
 
 def read_pair(image_path: str | Path, label_path: str | Path, classes: Classes) -> tuple[np.ndarray, np.ndarray]:

@@ -70,7 +70,7 @@ def read_classes(root: str | Path) -> Classes:
     Raises `InputError` naming the file and its fault.
     """
     path = Path(root) / "classes.json"
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         return ade20k_classes()
     try:
         return parse_classes(path.read_text(encoding="utf-8"), str(path))
@@ -87,7 +87,7 @@ def parse_classes(text: str, path: str) -> Classes:
 
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON ({error}); data/README.md shows the format.") from error
     demand(isinstance(content, dict) and isinstance(content.get("classes"), list), 'it needs a list "classes"')
     zero_is_other, ignore = content.get("zero_is_other", True), content.get("ignore", IGNORED)
@@ -96,10 +96,10 @@ def parse_classes(text: str, path: str) -> Classes:
     entries, most = content["classes"], IGNORED - zero_is_other
     demand(1 <= len(entries) <= most, f"it lists {len(entries)} classes, where 1 to {most} are possible")
     for number, entry in enumerate(entries, start=1):
-        fault = f'class number {number} needs a "name" and a "colour" of three whole numbers from 0 to 255'
+        fault = f'class number {number} needs a "name" of one line and a "colour" of three whole numbers from 0 to 255'
         demand(isinstance(entry, dict) and _is_name(entry.get("name")) and _is_colour(entry.get("colour")), fault)
     names = tuple(entry["name"] for entry in entries)
-    demand(len(set(names)) == len(names), f'the name "{_twice(names)}" occurs twice')
+    demand(len(set(names)) == len(names), f'the name "{str(_twice(names))[:80]}" occurs twice')
     listed = [entry["values"] for entry in entries if "values" in entry]
     demand(len(listed) in (0, len(entries)), 'either every class has its "values" or none has')
     for number, values in enumerate(listed, start=1):
@@ -119,7 +119,7 @@ def _twice(values: Sequence) -> Any:
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
 def _is_byte(value: Any) -> bool:

@@ -1,9 +1,9 @@
 """ADE20K onto the disk: fetch, verify, unpack, check."""
 
+import errno
 import shutil
 import stat
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
@@ -25,6 +25,7 @@ ADE20K_URL = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016
 ADE20K_SHA1 = "219e1696abb36c8ba3a3afe7fb2f4b4606a897c7"
 ADE20K_PAIRS = {"training": 20_210, "validation": 2_000}
 FAULTS_SHOWN = 5
+LONGEST_NAME = 200  # signs of a file and the folders above it in an archive
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,11 @@ def unpack(archive: str | Path, root: str | Path, *, progress: bool = True) -> N
     links, needs more room than the disk has, or holds no images; or if `root` exists and is not empty.
     """
     archive, root = Path(archive), Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise InputError(f"Will not unpack into {root}: it exists and is not empty; move it away or name another.")
     # One name for every attempt, so that what a killed one left behind is cleared away by the next.
     temporary = root.parent / f".{root.name}.unpacking"
     with explain_writing(root, temporary):
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise InputError(f"Will not unpack into {root}: it exists and is not empty; move it away or name another.")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
@@ -102,42 +103,61 @@ def _unpack_members(archive: Path, folder: Path, progress: bool) -> None:
             members = source.infolist()
             for member in members:
                 _require_harmless(member, archive)
-            _require_room(sum(member.file_size for member in members), folder)
+            _require_room(sum(member.file_size for member in members), folder, archive)
             for member in tqdm(members, desc="unpacking", unit="file", disable=not progress):
                 _unpack_member(source, member, folder, archive)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise InputError(f"{archive} is no sound zip archive ({error}): remove it and fetch it again.") from error
+    except InputError:
+        raise
+    except Exception as error:  # damaged headers raise almost anything
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)):
+            raise  # the machine's fault
+        reason = f"{error or type(error).__name__}"[:200]
+        raise InputError(f"{archive} is no sound zip archive ({reason}): remove it and fetch it again.") from error
 
 
 def _require_harmless(member: zipfile.ZipInfo, archive: Path) -> None:
     """Raise `InputError` if a member's name leads outside, or it is neither a file nor a folder."""
     name = PureWindowsPath(member.filename)  # knows both kinds of slashes, drives and roots
-    if name.anchor or ".." in name.parts or ":" in member.filename:
-        raise InputError(f'{archive} holds "{member.filename}", outside its own folder: do not trust this archive.')
     kind = stat.S_IFMT(member.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise InputError(f'{archive} holds "{member.filename}", a link or device: do not trust this archive.')
+    fault = None
+    if name.anchor or ".." in name.parts or ":" in member.filename:
+        fault = "outside its own folder"
+    elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        fault = "a link or device"
+    elif len(member.filename) > LONGEST_NAME or not member.filename.isprintable():
+        fault = "a name that no data set has"
+    if fault:
+        raise InputError(f"{_told(member, archive)}, {fault}: do not trust this archive.")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others grow without a limit in memory
+        raise NotImplementedError(f"compression method {member.compress_type} of {member.filename}")
 
 
-def _require_room(needed: int, folder: Path) -> None:
+def _told(member: zipfile.ZipInfo, archive: Path) -> str:
+    name = member.filename if member.filename.isprintable() else ascii(member.filename)
+    return f'{archive} holds "{name[:LONGEST_NAME]}"'
+
+
+def _require_room(needed: int, folder: Path, archive: Path) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
-            f"Unpacking into {folder.parent} needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free: free some "
+            f"Unpacking {archive} needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free: free some "
             "space or choose another place."
         )
 
 
 def _unpack_member(source: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, archive: Path) -> None:
     target = folder.joinpath(*PureWindowsPath(member.filename).parts)
-    if member.is_dir():
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        raise InputError(f'{archive} holds "{member.filename}" twice: do not trust this archive.')
-    with source.open(member) as content, target.open("xb") as file:
-        shutil.copyfileobj(content, file, 1 << 20)
+    try:
+        (target if member.is_dir() else target.parent).mkdir(parents=True, exist_ok=True)
+        if member.is_dir():
+            return
+        with target.open("xb") as file, source.open(member) as content:
+            shutil.copyfileobj(content, file, 1 << 20)  # it reads no more than is announced
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{_told(member, archive)} twice: do not trust this archive.") from error
+    if target.stat().st_size != member.file_size:
+        raise EOFError(f"{member.filename} is shorter than announced")
 
 
 def _data_set_inside(folder: Path, archive: Path) -> Path:
@@ -167,7 +187,7 @@ def check(root: str | Path, *, deep: bool = False, progress: bool = True) -> Rep
         except InputError as fault:
             faults.append(str(fault))
     if faults:
-        more = f" … and {len(faults) - FAULTS_SHOWN} more" if len(faults) > FAULTS_SHOWN else ""
+        more = f" … and {len(faults) - FAULTS_SHOWN} more." if len(faults) > FAULTS_SHOWN else ""
         raise InputError(f"{root} has {len(faults)} faulty pairs: {' '.join(faults[:FAULTS_SHOWN])}{more}")
     counts = {split: len(pairs[split]) for split in SPLITS}
     complete = counts == ADE20K_PAIRS and not (root / "classes.json").exists()

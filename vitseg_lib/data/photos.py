@@ -1,5 +1,6 @@
 """Any photograph as an array: uint8 (H, W, 3) RGB, upright, whatever the file holds."""
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from vitseg_lib.files import InputError
+from vitseg_lib.files import InputError, atomic_path
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -35,15 +36,28 @@ def image_size(path: str | Path) -> tuple[int, int]:
 @contextmanager
 def opened(path: str | Path) -> Iterator[Image.Image]:
     """Yield the Pillow image of a file; whatever fails in opening or decoding it becomes an `InputError`."""
+    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():  # a pipe would wait for ever
+        raise InputError(f"{path} is no ordinary file: name an image file.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are of no use to the reader
             with Image.open(path) as image:
                 yield image
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # decoders raise almost anything on damaged files
         raise InputError(_fault(Path(path), error)) from error
+
+
+def write_image(image: Image.Image, path: str | Path, *, overwrite: bool = True, **options: object) -> None:
+    """Write a picture, whole or not at all, as the kind that its suffix names; `options` are Pillow's.
+
+    It is encoded in memory: on a full disk Pillow's own writing ends in the middle of a file and says nothing.
+    """
+    encoded = io.BytesIO()
+    image.save(encoded, Image.registered_extensions()[Path(path).suffix.lower()], **options)
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        temporary.write_bytes(encoded.getbuffer())
 
 
 def _fault(path: Path, error: Exception) -> str:

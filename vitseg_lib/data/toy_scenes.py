@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from vitseg_lib.data import toy_land as land
 from vitseg_lib.data import toy_shapes as shapes
+from vitseg_lib.data.photos import write_image
 from vitseg_lib.data.toy_canvas import Canvas, Label
 from vitseg_lib.data.toy_places import avenue, balloons, populate
 from vitseg_lib.files import InputError, atomic_path
@@ -157,15 +158,9 @@ def write(root: Path, *, train: int = 400, val: int = 100, seed: int = 0, progre
     for split, short, i in tqdm(names, desc="toy scenes", unit="scene", disable=not progress):
         image, labels = draw_scene(np.random.default_rng([seed, split == "validation", i]))
         name = f"toy_{short}_{i:08d}"
-        save(Image.fromarray(image), root / "images" / split / f"{name}.jpg", quality=90, subsampling=0)
-        save(Image.fromarray(labels), root / "annotations" / split / f"{name}.png", optimize=True)
+        write_image(Image.fromarray(image), root / "images" / split / f"{name}.jpg", quality=90, subsampling=0)
+        write_image(Image.fromarray(labels), root / "annotations" / split / f"{name}.png", optimize=True)
     rows = ",\n".join(f'    {{"name": "{name}", "colour": {list(colour)}}}' for name, colour in CLASSES)
     text = f'{{\n  "classes": [\n{rows}\n  ],\n  "ignore": 255,\n  "zero_is_other": true\n}}\n'
     with atomic_path(root / "classes.json") as path:
         path.write_text(text, encoding="utf-8")
-
-
-def save(image: Image.Image, path: Path, **options: object) -> None:
-    """Write a picture, whole or not at all."""
-    with atomic_path(path) as part:
-        image.save(part, **options)

@@ -8,6 +8,7 @@ tensorboard/                         the same for TensorBoard, if asked for
 result.json                          written when the run is complete
 """
 
+import io
 import json
 import signal
 import threading
@@ -96,8 +97,10 @@ class RunFolder:
         self.save_weights("last", model, step)
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
         state["scaler"] = scaler.state_dict()  # empty but in fp16
-        with files.atomic_path(self.path / "resume.pt") as temporary, temporary.open("wb") as file:
-            torch.save(state, file)  # a file object, so that a full disk is an OSError that says so
+        encoded = io.BytesIO()  # for torch.save on a full disk takes the whole program down
+        torch.save(state, encoded)
+        with files.atomic_path(self.path / "resume.pt") as temporary:
+            temporary.write_bytes(encoded.getbuffer())
 
     def save_weights(self, name: str, model: nn.Module, step: int) -> None:
         """Write NAME.safetensors with the recipe's name and the classes in its header."""
@@ -119,6 +122,8 @@ class RunFolder:
             return 0, 0.0
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(state, dict):
+                raise TypeError("no table")
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
             scaler.load_state_dict(dict(state["scaler"]))

@@ -23,8 +23,10 @@ ANY = torch.export.Dim.DYNAMIC
 
 def export_torch(model: nn.Module, path: str | Path) -> float:
     """Write a .pt2 file, which `torch.export.load(path).module()` reads without this library; see `export_onnx`."""
+    encoded = io.BytesIO()  # for a full disk takes PyTorch's writer down, and the whole program with it
+    torch.export.save(_traced(model), encoded)
     with files.atomic_path(path, overwrite=False) as temporary:
-        torch.export.save(_traced(model), temporary)
+        temporary.write_bytes(encoded.getbuffer())
         return _checked(model, torch.export.load(temporary).module(), path)
 
 

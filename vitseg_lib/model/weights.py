@@ -137,12 +137,11 @@ def read_safetensors(path: str | Path) -> tuple[StateDict, dict[str, Any]]:
         raise InputError(f"{path}: there is no such weights file; check the path.")
     try:
         with safe_open(path, framework="pt") as file:
-            notes = json.loads((file.metadata() or {}).get("notes", "{}"))
+            notes = dict(json.loads((file.metadata() or {}).get("notes", "{}")))
             return {key: file.get_tensor(key) for key in file.keys()}, notes  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise InputError(
-            f"{path}: not a whole safetensors file of ours ({_one_line(error)}); save or copy it again."
-        ) from error
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
+        told = f"{path}: not a whole safetensors file of ours ({_one_line(error)}); save or copy it again."
+        raise InputError(told) from error
 
 
 def _read(source: Any) -> tuple[StateDict, str]:
@@ -170,10 +169,13 @@ def _read_file(path: Path) -> tuple[StateDict, str]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling arbitrary bytes raises almost anything
-        reason = "holds more than tensors and plain values" if "weights_only" in str(error) else "is damaged"
+        denied = isinstance(error, PermissionError) and "may not be read by you"
+        reason = denied or ("holds more than tensors" if "weights_only" in str(error) else "is damaged")
         raise InputError(f"{path}: not a checkpoint that can be read safely: it {reason}; fetch it again.") from error
-    content = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+    content = content.get("state_dict", content.get("model", content)) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or any(
+        type(k) is not str or not isinstance(v, Tensor) for k, v in content.items()
+    ):
         raise InputError(f"{path}: holds no state dict (a table of tensors by name); pass a checkpoint file.")
     return content, str(path)
 
@@ -188,8 +190,7 @@ def _read_timm(source: "str | Path | StateDict") -> tuple[StateDict, str]:
     try:
         return timm.create_model(str(source), pretrained=True).state_dict(), f"timm's {source}"
     except Exception as error:  # timm, the hub and the network raise a dozen kinds
-        reason = _one_line(error)
-        told = f"timm's {source}: could not be fetched ({reason}); check the tag and the network, or pass a file."
+        told = f"timm's {source}: could not be fetched ({_one_line(error)}); check tag and network, or pass a file."
         raise InputError(told) from error
 
 
@@ -208,10 +209,11 @@ def _rename(key: str, rules: list[tuple[re.Pattern, str]]) -> str:
 
 def _fit_position(embedding: Tensor, grid: tuple[int, int], label: str) -> Tensor:
     """A square position embedding with a class row, resized to the encoder's grid."""
-    side = math.isqrt(embedding.shape[1] - 1)
-    if side * side + 1 != embedding.shape[1]:
+    rows = embedding.shape[1] if embedding.ndim == 3 else 0
+    side = math.isqrt(max(rows - 1, 0))
+    if side < 1 or side * side + 1 != rows:
         raise InputError(
-            f"{label}: its position embedding has {embedding.shape[1]} rows, not one class row and a square grid; "
+            f"{label}: its position embedding has {rows} rows, not one class row and a square grid; "
             "use the weights of a plain, non-distilled ViT or DeiT."
         )
     return resize_position_embedding(embedding.float(), (side, side), grid)
@@ -220,21 +222,19 @@ def _fit_position(embedding: Tensor, grid: tuple[int, int], label: str) -> Tenso
 def _fill(module: nn.Module, state: StateDict, label: str) -> None:
     """Copy every tensor of `state` into the module, or raise and name what does not fit; nothing half done."""
     own = module.state_dict()
-    shapes = [
-        f"{k} is {_shape(v)} instead of {_shape(own[k])}"
-        for k, v in state.items()
-        if k in own and v.shape != own[k].shape
-    ]
+    both = [(key, value, own[key]) for key, value in state.items() if key in own]
+    shapes = [f"{key} is {_shape(v)} instead of {_shape(w)}" for key, v, w in both if v.shape != w.shape]
+    kinds = [f"{k} is {v.dtype}" for k, v, w in both if v.is_floating_point() != w.is_floating_point() or v.is_meta]
     faults = [
         ("missing", [key for key in own if key not in state]),
         ("left over", [key for key in state if key not in own]),
         ("of another shape", shapes),
+        ("of another kind", kinds),
     ]
-    told = [f"{len(found)} {what} ({_some(found)})" for what, found in faults if found]
-    if told:
-        raise InputError(
-            f"{label}: these weights are another model's: {', '.join(told)}; choose the matching recipe or classes."
-        )
+    if told := ", ".join(f"{len(found)} {what} ({_some(found)})" for what, found in faults if found):
+        raise InputError(f"{label}: these weights are another model's: {told}; choose the matching recipe or classes.")
+    if broken := [key for key, v, _ in both if not v.float().isfinite().all()]:
+        raise InputError(f"{label}: {_some(broken)} hold numbers that are not finite; fetch it or train it again.")
     module.load_state_dict(state)
 
 
@@ -242,7 +242,7 @@ def _shape(tensor: Tensor) -> str:
     return "×".join(map(str, tensor.shape)) or "a scalar"
 
 
-def _some(items: list[str], most: int = 6) -> str:
+def _some(items: list[str], most: int = 4) -> str:
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
