@@ -25,11 +25,11 @@ LEAVES = ("new_run/run.json", "new_run/log.jsonl", "new_run/resume.pt", "new_run
 @contextmanager
 def killer(number: int, after: float) -> Iterator[None]:
     """Send a signal to the first worker that has lived for `after` seconds."""
-    over, sent = threading.Event(), []
+    over, sent, others = threading.Event(), [], multiprocessing.active_children()  # others: of an earlier test
 
     def watch() -> None:
         while not over.is_set():
-            if workers := multiprocessing.active_children():
+            if workers := [worker for worker in multiprocessing.active_children() if worker not in others]:
                 time.sleep(after)
                 os.kill(workers[0].pid, number)
                 sent.append(number)
