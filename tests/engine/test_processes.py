@@ -68,11 +68,7 @@ def test_evaluation_on_two_processes_counts_the_same(root, tmp_path):
 
 
 KILLS = 20
-LONG = {
-    "checkpoint_every": 1,
-    "recipe": {"iterations": 240, "evaluate_every": 40, "width": 192, "heads": 3, "depth": 4},
-}
-LONG["recipe"]["taps"] = [0, 1, 2, 3]
+LONG = {"toy": True, "checkpoint_every": 1, "recipe": {"iterations": 120, "evaluate_every": 20, "warmup": 10}}
 
 
 def kill_at_some_point(process: subprocess.Popen, out: Path, chance: random.Random, *, while_writing: bool) -> bool:

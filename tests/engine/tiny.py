@@ -68,7 +68,7 @@ def without_chance(*arguments, **options) -> nn.Module:
 
 if __name__ == "__main__":
     root, out, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-    recipe = replace(TINY, **options.pop("recipe", {}))
+    recipe = replace(recipes.get("toy") if options.pop("toy", False) else TINY, **options.pop("recipe", {}))
     build = without_chance if options.pop("without_chance", False) else None
     with joined("cpu"):
         training.train(recipe, root, out, build=build, progress=False, **options)

@@ -14,6 +14,7 @@ import pytest
 
 from hostile.stage import Case
 from vitseg_lib import cli
+from vitseg_lib.engine import evaluation
 
 pytestmark = [
     pytest.mark.slow,
@@ -68,16 +69,25 @@ def test_a_worker_that_is_killed_while_training(number, workers, refused, stage,
     assert "go on with" in capsys.readouterr().out
 
 
-def test_a_worker_that_is_killed_while_scoring(refused):
+def test_workers_that_are_killed_while_scoring(refused, monkeypatch):
+    predicted, predict = [], evaluation.predict
+
+    def predict_and_kill(*arguments, **options):
+        predicted.append(predict(*arguments, **options))
+        for worker in multiprocessing.active_children() if len(predicted) == 20 else ():
+            os.kill(worker.pid, signal.SIGKILL)
+        return predicted[-1]
+
     def make(stage):
         data = stage.data()
         for kind in ("images", "annotations"):
-            for number in range(2, 400):
+            for number in range(2, 100):
                 os.link(data / kind / "validation" / "0.png", data / kind / "validation" / f"{number}.png")
         return stage.evaluate("--workers", 1)
 
-    case = Case("scoring, a worker killed", make, ("a process that reads images",))
-    refused(case, within=killer(signal.SIGKILL, after=0.1))
+    monkeypatch.setattr(evaluation, "predict", predict_and_kill)
+    refused(Case("scoring, all workers killed", make, ("a process that reads images",)))
+    assert 20 <= len(predicted) < 100
 
 
 def test_a_machine_without_memory(stage, request):
