@@ -45,8 +45,9 @@ def evaluate(
     confusion, was_training = ConfusionMatrix(len(dataset.classes)), model.training
     model.eval()
     try:
-        bar = tqdm(loader, desc=f"evaluate ({mode})", unit="image", disable=not progress, leave=False)
-        for index, item in zip(mine, bar, strict=True):
+        items = zip(mine, loader, strict=True)  # tqdm would start a loader's workers twice
+        options = {"total": len(mine), "unit": "image", "disable": not progress, "leave": False}
+        for index, item in tqdm(items, desc=f"evaluate ({mode})", **options):
             image, labels = _or_raise(item)
             with autocast(device, precision):
                 prediction = predict(model, image, recipe, mode=mode)

@@ -53,7 +53,7 @@ function render({ model, el }) {
     headingOf('mean IoU of the validation set', [], 'iou'),
   ];
   const charts = node('div', { class: 'charts' }, ...plots.flatMap(({ canvas }, n) => [headings[n].element, canvas]));
-  const picture = node('img', { class: 'squares' });
+  const picture = node('img', { class: 'squares', alt: 'no prediction to show yet' });
   const caption = node('figcaption', { class: 'note' });
   const figure = node('figure', {}, picture, caption);
   const status = node('span', { class: 'status', role: 'status' });
@@ -75,7 +75,7 @@ function render({ model, el }) {
     const frame = frames[Math.max(now, 0)];
     if (!frame) return;
     if (picture.src !== frame.address) picture.src = frame.address;
-    picture.alt = `prediction at step ${frame.step}`;
+    picture.alt = `what the model predicted at step ${frame.step}`;
     caption.textContent = now < 0 ? `the first prediction comes at step ${frame.step}` : `prediction at step ${frame.step}`;
   };
   const tell = (i) => {
