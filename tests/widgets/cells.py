@@ -38,3 +38,16 @@ def painted(canvas, grid: tuple[int, int]) -> np.ndarray:
     drawn = dots(canvas)
     rows, columns = (((np.arange(n) + 0.3) * side / n).astype(int) for n, side in zip(grid, drawn.shape, strict=False))
     return drawn[rows][:, columns]
+
+
+# Renders the page's widget anew beside the document and attaches it then, as JupyterLab does.
+APART = """async () => {
+  const source = new Blob([document.getElementById('module').textContent], { type: 'text/javascript' });
+  const address = URL.createObjectURL(source);
+  const { default: widget } = await import(address);
+  const apart = document.createElement('div');
+  widget.render({ model: widgetModel, el: apart });
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  document.getElementById('widget').replaceChildren(apart);
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+}"""

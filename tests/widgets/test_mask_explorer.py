@@ -16,6 +16,7 @@ from vitseg_lib.engine.inference import predict, to_pixels, whole_image
 from vitseg_lib.model import weights
 from vitseg_lib.show.widgets import base, mask_explorer
 from vitseg_lib.show.widgets.mask_explorer import MaskExplorer, top_classes_of, top_of_model
+from widgets.cells import APART
 
 ROOT = Path(__file__).parents[2]
 PAPER, ACCENT = (np.array([int(base.LIGHT[name][i : i + 2], 16) for i in (1, 3, 5)]) for name in ("paper", "accent"))
@@ -234,18 +235,6 @@ def noise(open_widget):
     arguments = small(wipe=1.0, left="prediction", pixel=[3, 4])
     explorer = MaskExplorer(**arguments)
     return open_widget(explorer), explorer, arguments
-
-
-APART = """async () => {
-  const source = new Blob([document.getElementById('module').textContent], { type: 'text/javascript' });
-  const address = URL.createObjectURL(source);
-  const { default: widget } = await import(address);
-  const apart = document.createElement('div');
-  widget.render({ model: widgetModel, el: apart });
-  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-  document.getElementById('widget').replaceChildren(apart);
-  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-}"""
 
 
 @pytest.mark.slow

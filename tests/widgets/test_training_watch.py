@@ -9,11 +9,10 @@ from functools import partial
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from PIL import Image
 
-from vitseg_lib import recipes
-from vitseg_lib.data.ade20k import read_classes, write_labels
 from vitseg_lib.engine import training
 from vitseg_lib.files import InputError
 from vitseg_lib.model import weights
@@ -21,11 +20,9 @@ from vitseg_lib.show.widgets import run_reading
 from vitseg_lib.show.widgets.base import CourseWidget
 from vitseg_lib.show.widgets.run_reading import LogTail
 from vitseg_lib.show.widgets.training_watch import FOLD, TrainingWatch
+from widgets.cells import APART
 
-TINY = replace(
-    recipes.get("toy"), name="tiny", width=32, heads=2, depth=2, taps=(0, 0, 1, 1), drop_path=0.3, head_channels=8,
-    aux_channels=8, crop=32, test_scale=(128, 32), iterations=8, batch_size=2, warmup=2, evaluate_every=4,
-)  # fmt: skip
+TINY = replace(tiny.TINY, iterations=8, evaluate_every=4)
 
 
 def line(step: int, **more) -> str:
@@ -172,21 +169,7 @@ def test_predictions_come_from_the_folder_and_from_the_caller(folder):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Six little pictures: a bright and a dark half, which are the two classes."""
-    root = tmp_path_factory.mktemp("data")
-    colours = {"dark": [0, 0, 90], "bright": [250, 250, 0]}
-    classes = [{"name": name, "colour": colour} for name, colour in colours.items()]
-    (root / "classes.json").write_text(json.dumps({"classes": classes}))
-    rng = np.random.default_rng(0)
-    for split, count in (("training", 4), ("validation", 2)):
-        for kind in ("images", "annotations"):
-            (root / kind / split).mkdir(parents=True)
-        for i in range(count):
-            labels = (np.arange(40) >= rng.integers(10, 30)).astype(np.uint8) * np.ones((36, 1), np.uint8)
-            image = np.clip(60 + 130 * labels[..., None] + rng.normal(0, 20, (36, 40, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(image).save(root / "images" / split / f"{i}.png")
-            write_labels(root / "annotations" / split / f"{i}.png", labels, read_classes(root))
-    return root
+    return tiny.make_pictures(tmp_path_factory.mktemp("data"))
 
 
 def picture(root) -> np.ndarray:
@@ -289,18 +272,6 @@ def opened(folder, open_widget):
     for step, grey in ((60, 90), (120, 200)):
         watch.add_prediction(step, np.full((20, 30, 3), grey, np.uint8))
     return watch, open_widget(watch), open_widget
-
-
-APART = """async () => {
-  const source = new Blob([document.getElementById('module').textContent], { type: 'text/javascript' });
-  const address = URL.createObjectURL(source);
-  const { default: widget } = await import(address);
-  const apart = document.createElement('div');
-  widget.render({ model: widgetModel, el: apart });
-  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-  document.getElementById('widget').replaceChildren(apart);
-  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-}"""
 
 
 @pytest.mark.slow

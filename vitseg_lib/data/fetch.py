@@ -129,7 +129,7 @@ def _require_harmless(member: zipfile.ZipInfo, archive: Path) -> None:
     if fault:
         raise InputError(f"{_told(member, archive)}, {fault}: do not trust this archive.")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others grow without a limit in memory
-        raise NotImplementedError(f"compression method {member.compress_type} of {member.filename}")
+        raise zipfile.BadZipFile(f"compression method {member.compress_type} of {member.filename}")
 
 
 def _told(member: zipfile.ZipInfo, archive: Path) -> str:
