@@ -1,7 +1,7 @@
 """Run chapters from the top and keep their new outputs: `make notebooks`, or `python tests/run_notebooks.py FILE…`.
 
-They run on the toy scenes, whatever ADE20K is on the disk. What differs between machines and runs goes: times, widgets' saved state, the kernel's exact version. A chapter that
-fails is left as it was.
+They run on the toy scenes, whatever ADE20K is on the disk. What differs between machines and runs goes: times, widgets'
+saved state, the kernel's exact version. A chapter that fails is left as it was.
 """
 
 import os
