@@ -312,6 +312,7 @@ def test_the_wipe_by_mouse_and_by_keys(noise):
     knob.focus()
     press(page, "End", "Shift+ArrowLeft", "Shift+ArrowLeft", "ArrowLeft")
     assert page.evaluate("widgetModel.get('wipe')") == pytest.approx(0.79)
+    frame(page)
     assert knob.get_attribute("aria-valuetext") == "prediction up to 79 percent, then truth"
     press(page, "Home")
     looks_like(page, halves[1])
