@@ -49,8 +49,9 @@ pins: setup  ## renew requirements.txt, environment.yml and the table of recipes
 notebooks: setup  ## run all chapters from the top and keep their new outputs
 	$(BIN)/python tests/run_notebooks.py
 
-bench: setup  ## speed, side by side, as ratios; the widgets' too, where there is a Chromium
+bench: setup  ## speed beside mmsegmentation, as ratios; where time goes; the widgets' where there is a Chromium
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/ceiling.py
 	-$(BIN)/python benchmarks/widgets.py
 
 ablation: setup  ## what each part is worth on the toy scenes (about 45 minutes)

@@ -1,119 +1,124 @@
-"""Speed of the library beside the plainest other way to the same numbers, in one run, as ratios.
+"""`make bench`: the library beside mmsegmentation 1.2.2, in one run on this machine.
 
-    python benchmarks/run.py                 every part, 7 repetitions
-    python benchmarks/run.py --repeat 3 --only attention metric
+    python benchmarks/run.py                          every part, 5 repetitions (about 15 minutes on 2 cores)
+    python benchmarks/run.py --only metric pipeline   some of them, printed and not kept
+    python benchmarks/run.py --repeat 9               more repetitions
 
-Both sides of a row take turns, so that whatever else the machine does slows both; their results are compared first.
-A ratio above 1 means that the library is faster. The comparison with mmsegmentation is a benchmark of its own, to come.
+It makes an environment for the toolbox (.venv-mmseg, beside .venv, with the same PyTorch), runs both sides in turns,
+prints the table and keeps it in benchmarks/results/<date>-<machine>.json, from which README's table is made.
 """
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable, Iterator
+import datetime
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import timm
 import torch
-import torch.nn.functional as F
+from tqdm import tqdm
 
-from vitseg_lib import recipes
-from vitseg_lib.engine.inference import best_class, upsample
-from vitseg_lib.engine.metrics import ConfusionMatrix
-from vitseg_lib.model import weights
-from vitseg_lib.model.attention import SelfAttention
-from vitseg_lib.model.upernet import adaptive_average_pool
+from vitseg_lib import files
 
-Side = Callable[[], object]
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+ENVIRONMENT = ROOT / ".venv-mmseg"
+TOOLBOX = ("mmsegmentation==1.2.2", "mmengine==0.10.7", "mmcv-lite==2.1.0", "opencv-python==5.0.0.93", "ftfy", "regex")
+OURS = ("einops", "numpy", "pillow", "safetensors", "setuptools", "timm", "torch", "torchvision", "tqdm")
+PARTS = ("step", "inference", "views", "pipeline", "metric", "memory", "first")
+NAMED = re.compile(r"\d{4}-\d{2}-\d{2}-.+\.json")
 
 
-def attention() -> Iterator[tuple[str, Side, Side]]:
-    """The fused path against the readable maths, at a full-size image's 1025 tokens."""
-    layer, tokens = SelfAttention(width=384, heads=6), torch.randn(1, 1025, 384)
-    yield (
-        "attention, 1025 tokens: fused / readable",
-        lambda: layer(tokens)[0],
-        lambda: layer(tokens, return_weights=True)[0],
+def environment() -> Path:
+    """The Python of the toolbox's environment; made when it is not there or another toolbox is asked for."""
+    python = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    ready, wanted = ENVIRONMENT / "ready", "\n".join((*TOOLBOX, *OURS, (ROOT / "requirements.txt").read_text()))
+    if not ready.exists() or ready.read_text() != wanted:
+        uv = (sys.executable, "-m", "uv")
+        subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, ENVIRONMENT], check=True)
+        pins = ("--constraint", ROOT / "requirements.txt")
+        subprocess.run([*uv, "pip", "install", "--quiet", "--python", python, *pins, *TOOLBOX, *OURS], check=True)
+        ready.write_text(wanted)
+    return python
+
+
+def machine() -> tuple[str, str]:
+    """The machine's kind, for a file's name, and in words."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    told = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*: (.*)", told.read_text()) if told.exists() else None
+    name = model[1] if model else platform.processor() or platform.machine()
+    kind = re.sub(r"[^a-z0-9]+", "-", f"cpu {cores} cores {name}".lower()).strip("-")
+    return kind, f"{name}, {cores} cores, torch {torch.__version__}, Python {platform.python_version()}"
+
+
+def measured(parts: list[str], repeats: int) -> list[dict[str, Any]]:
+    """The rows of the parts, as they come."""
+    script = ROOT / "benchmarks" / "side_by_side.py"
+    command = [environment(), script, "--repeat", str(repeats), "--only"]
+    rows = []
+    for part in tqdm(parts, unit="part", disable=not sys.stderr.isatty()):
+        said = subprocess.run([*command, part], check=True, stdout=subprocess.PIPE, text=True).stdout
+        for line in said.splitlines():
+            if line.startswith('{"part"'):
+                rows.append(json.loads(line))
+                tqdm.write(line_of(rows[-1]))
+    return rows
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """A row as a line of a table in Markdown."""
+    goal = "" if row["goal"] is None else f"≥ {row['goal']:g}"
+    spread = f"{row['lowest']:.2f} – {row['highest']:.2f}"
+    both = f"{number(row['ours'])} {row['unit']} | {number(row['reference'])} {row['unit']}"
+    return f"| {row['part']} | {both} | **{row['ratio']:.2f}×** | {spread} | {goal} |"
+
+
+def number(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The table that README carries, with what it was measured on."""
+    head = "| part | this library | mmsegmentation 1.2.2 | ratio | lowest – highest | goal |\n|---|---|---|---|---|---|"
+    one = rows[0]
+    repeats = ", ".join(f"{n}" for n in sorted({row["repeats"] for row in rows}))
+    made = (
+        f"{one['date']}, {one['machine']}. Medians of {repeats} repetitions, both sides in turns: `{one['command']}`."
     )
+    return "\n".join([head, *map(line_of, rows), "", made])
 
 
-def encoder() -> Iterator[tuple[str, Side, Side]]:
-    """Our encoder against timm's with the same weights."""
-    theirs = timm.create_model("deit_small_patch16_224", img_size=512, num_classes=0).eval()
-    ours = recipes.build_model(recipes.get("deit_s16_ln_160k")).encoder.eval()
-    weights.load_timm(ours, theirs.state_dict())
-    pixels = torch.randn(1, 3, 512, 512)
-    yield (
-        "encoder DeiT-S, 512×512: ours / timm",
-        lambda: ours(pixels)["tokens"][-1],
-        lambda: theirs.forward_features(pixels),
-    )
+def newest() -> Path | None:
+    """The newest kept comparison."""
+    kept = sorted(path for path in RESULTS.glob("*.json") if NAMED.fullmatch(path.name))
+    return kept[-1] if kept else None
 
 
-def pooling() -> Iterator[tuple[str, Side, Side]]:
-    """Pooling by matrices against torch's operator."""
-    x = torch.randn(2, 384, 32, 43)
-    yield "pooling to 6×6: matrices / torch", lambda: adaptive_average_pool(x, 6), lambda: F.adaptive_avg_pool2d(x, 6)
-
-
-def labels() -> Iterator[tuple[str, Side, Side]]:
-    """Comparing a few classes at a time against the whole map at once, on a photograph of 6 megapixels."""
-    logits = torch.randn(1, 150, 128, 171)
-    size = (2000, 3000)
-    yield (
-        "150 classes to 6 MP of labels: in parts / at once",
-        lambda: best_class(logits, size).long(),
-        lambda: upsample(logits, size).argmax(1)[0],
-    )
-
-
-def metric() -> Iterator[tuple[str, Side, Side]]:
-    """Counting pairs by one bincount against three histograms of torch's, as the reference counts."""
-    rng = np.random.default_rng(0)
-    truth, prediction = (rng.integers(0, 150, (512, 683)).astype(np.uint8) for _ in range(2))
-
-    def ours() -> torch.Tensor:
-        confusion = ConfusionMatrix(150)
-        confusion.update(truth, prediction)
-        c = confusion.counts
-        return torch.from_numpy(np.stack([np.diag(c), c.sum(0), c.sum(1)])).float()
-
-    def theirs() -> torch.Tensor:
-        p, t = torch.from_numpy(prediction), torch.from_numpy(truth)
-        areas = (p[p == t], p, t)
-        return torch.stack([torch.histc(a.float(), bins=150, min=0, max=149) for a in areas])
-
-    yield "counts of one 512×683 image: bincount / histc", ours, theirs
-
-
-PARTS = {part.__name__: part for part in (attention, encoder, pooling, labels, metric)}
-
-
-def seconds(side: Side) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    side()
-    return time.perf_counter() - start
-
-
-@torch.inference_mode()
 def main() -> None:
-    """Print one line a part: the ratio's median and its spread."""
+    """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeat", type=int, default=7)
-    parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--repeat", type=int, default=5, help="repetitions of each part (default 5)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="some parts; printed, not kept")
     options = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.repeat} repetitions\n")
-    for part in options.only:
-        for name, ours, theirs in PARTS[part]():
-            difference = (ours() - theirs()).abs().max().item()
-            times = [(seconds(ours), seconds(theirs)) for _ in range(options.repeat)]
-            ratios = sorted(b / a for a, b in times)
-            ms = 1000 * statistics.median(a for a, _ in times)
-            print(
-                f"{name:<52} {statistics.median(ratios):6.2f}×  ({ratios[0]:.2f} – {ratios[-1]:.2f})  "
-                f"{ms:8.2f} ms  largest difference {difference:.0e}"
-            )
+    kind, words = machine()
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    made = {
+        "date": date,
+        "machine": words,
+        "command": "make bench" if options.repeat == 5 else f"make bench, --repeat {options.repeat}",
+    }
+    rows = [row | made for row in measured(options.only or list(PARTS), options.repeat)]
+    print("\n" + table(rows))
+    if not options.only:
+        path = RESULTS / f"{date}-{kind}.json"
+        files.write_json(path, rows)
+        print(f"\nkept in {path.relative_to(ROOT)}; `python tests/renew.py` renews README's table")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from vitseg_lib.engine import inference
 from vitseg_lib.engine.loss import segmentation_loss
 from vitseg_lib.engine.metrics import ConfusionMatrix
 from vitseg_lib.model import attention, encoder, weights
+from vitseg_lib.model.plain import plainly
+from vitseg_lib.model.resizing import resize
 from vitseg_lib.model.segmenter import Segmenter
 from vitseg_lib.recipes import Recipe
 
@@ -71,6 +73,7 @@ def trained_deit() -> Notes:
     with ExitStack() as spies:
         for function, name in (("interpolate", "logits, enlarged"), ("cross_entropy", "cross_entropy(…)")):
             spies.enter_context(noting(notes, nn.functional, function, name))
+        spies.enter_context(plainly())
         notes["loss"] = segmentation_loss(notes["logits"], notes["labels of the batch"].to("meta"))
     return notes
 
@@ -97,9 +100,9 @@ def tested(model: Segmenter, image: np.ndarray, labels: np.ndarray, recipe: Reci
     with torch.inference_mode():
         notes |= modelled(model, pixels)
         notes["whole_image(…)"] = inference.whole_image(model, pixels)
-        notes["upsample(…)"] = inference.upsample(notes["whole_image(…)"], image.shape[:2])
-        notes["predict(…)"] = inference.best_class(notes["whole_image(…)"], image.shape[:2])
-        notes["mean_probabilities(…)"] = inference.mean_probabilities(model, image, recipe)
+        notes["resize(…)"] = resize(notes["whole_image(…)"], image.shape[:2])
+        notes["predict(…)"] = inference.best_class([inference.View(notes["whole_image(…)"], image.shape[:2])])
+        notes["probabilities(…)"] = inference.probabilities(inference.all_views(model, image, recipe))
     return notes
 
 
@@ -119,8 +122,8 @@ def modelled(model: Segmenter, pixels: Tensor) -> Notes:
     notes["projection.weight"] = body.patches.projection.weight
     notes |= {name: getattr(body, name) for name in ("class_token", "position_embedding")}
     entering = {"pixels, padded": body.patches.projection, "tokens": body.blocks[0]}
-    entering |= {"mixed, heads joined": body.blocks[0].attention.projection, "outputs, side by side": head.fuse}
-    entering |= {"x and pooled, side by side": head.pyramid.fuse}
+    entering |= {"mixed, heads joined": body.blocks[0].attention.projection, "outputs, side by side": head.fuse.conv}
+    entering |= {"x and pooled, side by side": head.pyramid.fuse.conv}
     entering |= {f"levels[{i}]": smooth for i, smooth in enumerate(head.smooths)}
     entering |= {f"pooled, k = {k}": branch for k, branch in zip(head.pyramid.bins, head.pyramid.branches, strict=True)}
     leaving = {"maps": body.patches.projection, "tokens of the patches": body.patches, "fused": head.fuse}
@@ -134,6 +137,7 @@ def modelled(model: Segmenter, pixels: Tensor) -> Notes:
         fused = noting(notes, nn.functional, "scaled_dot_product_attention", "mixed", "queries", "keys", "values")
         spies.enter_context(fused)
         spies.enter_context(noting(notes, attention, "attention_weights", "weights"))
+        spies.enter_context(plainly())  # the quick way leaves out some that the chapters name
         _, stages = model(pixels, return_stages=True)
         notes["logits"], seen = model(pixels, return_stages=True, return_attention=True)
     for hook in hooks:

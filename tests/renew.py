@@ -20,6 +20,8 @@ from vitseg_lib.show.picture import Picture
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 import ablation  # noqa: E402
+import ceiling  # noqa: E402
+import run as bench  # noqa: E402
 
 CONDA_PYTHON = {"python_version": "3.12", "python_full_version": "3.12.0"}
 PICTURED = (35, 4, 7)
@@ -60,7 +62,15 @@ def readme() -> str:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     text = between(text, "recipes", table())
     content = json.loads((ROOT / "benchmarks" / "results" / "ablation.json").read_text(encoding="utf-8"))
-    return between(text, "ablation", ablation.table(content))
+    text = between(text, "ablation", ablation.table(content))
+    return between(text, "speed", bench.table(json.loads(bench.newest().read_text(encoding="utf-8"))))
+
+
+def profile() -> str:
+    """benchmarks/README.md with its tables renewed."""
+    content = json.loads((bench.RESULTS / "ceiling.json").read_text(encoding="utf-8"))
+    text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    return between(text, "profile", ceiling.table(content))
 
 
 def between(text: str, name: str, content: str) -> str:
@@ -84,4 +94,5 @@ def preview() -> Picture:
 if __name__ == "__main__":
     (ROOT / "environment.yml").write_text(environment(), encoding="utf-8")
     (ROOT / "README.md").write_text(readme(), encoding="utf-8")
+    (ROOT / "benchmarks" / "README.md").write_text(profile(), encoding="utf-8")
     preview().save(ROOT / "data" / "weights" / "toy.png", overwrite=True)

@@ -37,6 +37,10 @@ def test_pins_are_exact_and_name_no_index():
     assert len(lines) > 100
 
 
+def test_the_page_of_benchmarks_is_up_to_date():
+    assert read("benchmarks/README.md") == renew.profile()
+
+
 def test_readme_table_is_up_to_date():
     assert read("README.md") == renew.readme()
     assert read("README.md").count("not run") >= 15  # none of the published rows has been run here yet

@@ -115,6 +115,12 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--checkpoint-every", type=_positive, default=1000, metavar="N", help="steps (default: 1000)")
     train.add_argument("--compile", action="store_true", help="let torch.compile make the step faster")
     train.add_argument("--deterministic", action="store_true", help="repeat to the bit on a GPU too, more slowly")
+    train.add_argument(
+        "--cache",
+        type=Path,
+        metavar="FOLDER",
+        help="keep the decoded training images there (ADE20K's take 27 GB) and read them instead from then on",
+    )
     train.add_argument("--tensorboard", action="store_true", help="write the log for TensorBoard as well")
     _precision(train)
     _machine(train)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from vitseg_lib.data.cache import DecodedCache
 from vitseg_lib.data.loading import EndlessSampler, SegmentationFolder, train_loader
 from vitseg_lib.data.transforms import TrainPipeline
 from vitseg_lib.files import InputError
@@ -131,6 +132,14 @@ def test_batches_follow_the_sampler_and_the_seeds(root):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_nothing(root, workers):
     assert_same(batches(root, workers=workers), batches(root))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_cache_changes_nothing(root, tmp_path, workers):
+    cache = DecodedCache(tmp_path, SegmentationFolder(root, "training").classes)
+    for _ in range(2):
+        assert_same(batches(root, cache=cache, workers=workers), batches(root))
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == COUNT
 
 
 def test_resuming_changes_nothing(root):

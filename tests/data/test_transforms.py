@@ -1,82 +1,15 @@
-"""The transforms against torch, closed forms and hand counts."""
+"""Crop, normalise, pad and the pipelines against torch, closed forms and hand counts."""
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from vitseg_lib.data import colour, transforms
-from vitseg_lib.data.transforms import EvalPipeline, TrainPipeline, fit_size, resize_image, resize_labels
+from vitseg_lib.data.transforms import EvalPipeline, TrainPipeline, fit_size, resize_image
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (37, 53, 3), dtype=np.uint8)
 LABELS = RNG.integers(0, 150, (37, 53), dtype=np.uint8)
-SIZES = [(37, 53), (74, 106), (19, 27), (1, 1), (100, 31), (5, 200)]
-
-
-# Resize
-
-
-def test_sizes_of_the_reference(rules):
-    for name, (height, width) in rules["test_resize"].items():
-        assert fit_size(*map(int, name.split("x"))) == (height, width)
-
-
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (17, 4000), (4000, 17), (1, 10_000), (3, 2)])
-def test_any_size_fits_and_has_at_least_a_pixel(height, width):
-    new_height, new_width = fit_size(height, width)
-    assert 1 <= min(new_height, new_width) <= 512 and max(new_height, new_width) <= 2048
-    assert max(new_height, new_width) == 2048 or min(new_height, new_width) == 512
-    assert fit_size(width, height) == (new_width, new_height)
-    assert fit_size(height, width, (512, 2048)) == (new_height, new_width)
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_images_are_resized_as_by_the_formula(size):
-    # Half-pixel bilinear in float64, one pixel at a time: the tent's two neighbours, the edge repeated.
-    def taps(new, old):
-        at = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
-        low = np.floor(at).astype(int)
-        return low, np.minimum(low + 1, old - 1), at - low
-
-    top, bottom, down = taps(size[0], 37)
-    left, right, across = taps(size[1], 53)
-    rows = IMAGE[top] * (1 - down)[:, None, None] + IMAGE[bottom] * down[:, None, None]
-    exact = rows[:, left] * (1 - across)[:, None] + rows[:, right] * across[:, None]
-    resized = resize_image(IMAGE, size)
-    assert resized.dtype == np.uint8 and resized.shape == (*size, 3)
-    assert np.abs(resized - exact).max() <= 0.5 + 1e-3
-
-
-def test_no_antialias():
-    stripes = np.zeros((1, 64, 3), np.uint8)
-    stripes[:, 1::4] = stripes[:, 2::4] = 255
-    assert (resize_image(stripes, (1, 16)) == 255).all()  # an antialiasing filter would give grey
-
-
-def test_resizing_returns_a_new_array():
-    resized = resize_image(IMAGE, IMAGE.shape[:2])
-    np.testing.assert_array_equal(resized, IMAGE)
-    assert not np.shares_memory(resized, IMAGE)
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_labels_are_resized_as_torch_nearest(size):
-    expected = F.interpolate(torch.from_numpy(LABELS)[None, None].float(), size=size, mode="nearest")[0, 0]
-    np.testing.assert_array_equal(resize_labels(LABELS, size), expected.numpy())
-
-
-def test_label_indices_by_hand():
-    assert resize_labels(np.array([[10, 20, 30]], np.uint8), (1, 5)).tolist() == [[10, 10, 20, 20, 30]]
-    assert resize_labels(np.array([[1, 2, 3, 4, 5]], np.uint8), (2, 3)).tolist() == [[1, 2, 4], [1, 2, 4]]
-
-
-def test_random_scale_is_uniform_and_truncated():
-    drawn = [transforms.random_scale(np.random.default_rng(seed), (2048, 512), (0.5, 2.0)) for seed in range(2000)]
-    shorts = np.array([short for _, short in drawn])
-    assert 256 <= shorts.min() < 262 and 1018 < shorts.max() < 1024
-    assert abs(shorts.mean() - 640) < 15
-    assert all(4 * short <= long <= 4 * short + 3 for long, short in drawn)
 
 
 # Crop
@@ -127,6 +60,8 @@ def test_no_check_when_one_class_may_fill_the_crop():
 def test_class_share_by_hand():
     assert transforms.largest_class_share(np.array([[1, 1, 1, 7, 255, 255]], np.uint8)) == 0.75
     assert transforms.largest_class_share(np.full((2, 2), 255, np.uint8)) == 1.0
+    counts = np.bincount(LABELS[3:20, 5:11].ravel())
+    assert transforms.largest_class_share(LABELS[3:20, 5:11]) == counts.max() / (17 * 6)
 
 
 def test_offsets_are_uniform_and_reach_both_ends():
@@ -171,6 +106,20 @@ def test_the_eight_steps_in_order_and_the_same_path():
     assert [step.name for step in steps] == names
     pixels, labels = SMALL(IMAGE, LABELS, np.random.default_rng(5))
     assert torch.equal(pixels, last.image) and np.array_equal(labels.numpy(), last.labels)
+
+
+def test_the_quick_way_gives_what_the_steps_give():
+    # Resized whole, then cropped, and every step by its plain function: other sizes, 200 seeds.
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        height, width = rng.integers(8, 90, 2)
+        image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        labels = rng.integers(0, 3, (height, width), dtype=np.uint8)
+        step = {step.name: step for step in SMALL.steps(image, labels, np.random.default_rng(seed))}
+        picture = transforms.crop_array(step["resize"].image, step["crop"].parameters["box"])
+        np.testing.assert_array_equal(step["crop"].image, picture)
+        pixels, given = SMALL(image, labels, np.random.default_rng(seed))
+        assert torch.equal(pixels, step["pad"].image) and np.array_equal(given.numpy(), step["pad"].labels)
 
 
 def test_each_step_can_be_redone_from_its_parameters():

@@ -54,7 +54,7 @@ def test_multi_scale_and_flip_is_the_mean_of_twelve_probabilities(model, image):
             logits = F.interpolate(model(view), size=pixels.shape[-2:], mode="bilinear")
             probability = F.interpolate(logits, size=(90, 131), mode="bilinear").softmax(1)
             total = total + (probability if view is pixels else torch.flip(probability, [3]))
-    ours = inference.mean_probabilities(model, image, TOY)
+    ours = inference.probabilities(inference.all_views(model, image, TOY))
     assert torch.allclose(ours, total[0] / 12, atol=1e-6)
     assert torch.allclose(ours.sum(0), torch.ones(90, 131), atol=1e-5)
     assert np.array_equal(inference.predict(model, image, TOY, mode="ms_flip"), ours.argmax(0).numpy())
@@ -87,13 +87,19 @@ def test_sliding_window_averages_raw_logits(model):
     assert torch.allclose(ours, total / count, atol=1e-5)
 
 
-@pytest.mark.parametrize("at_once", [1, 3, 100])
-def test_comparing_a_few_classes_at_a_time_changes_nothing(monkeypatch, at_once):
-    logits = torch.randn(1, 11, 6, 7)
+@pytest.mark.parametrize("at_once", [1, 700, 2**20])
+@pytest.mark.parametrize("sizes", [[(6, 7)], [(20, 30)], [(33, 14), (20, 30)], [(3, 2), (5, 90)]])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_tiles_hold_what_upsampling_as_a_whole_gives(monkeypatch, at_once, sizes, mirrored):
+    monkeypatch.setattr(inference, "floats_at_once", lambda device: at_once)
+    logits = plain = torch.randn(1, 11, 6, 7)
     logits[:, 5] = logits[:, 2]  # a tie: the first class wins
-    monkeypatch.setattr(inference, "FLOATS_AT_ONCE", at_once * 20 * 30)
-    expected = F.interpolate(logits, size=(20, 30), mode="bilinear").argmax(1)[0]
-    assert torch.equal(inference.best_class(logits, (20, 30)).long(), expected)
+    for size in sizes:
+        plain = F.interpolate(plain, size=size, mode="bilinear")
+    plain = plain.flip(-1) if mirrored else plain
+    views = [inference.View(logits, *sizes, mirrored=mirrored)]
+    assert np.array_equal(inference.best_class(views).numpy(), plain.argmax(1)[0].numpy())
+    torch.testing.assert_close(inference.probabilities(views), plain.softmax(1)[0])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 300), (300, 2)])

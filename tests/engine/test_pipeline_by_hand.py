@@ -18,6 +18,7 @@ from PIL import Image
 from vitseg_lib import recipes
 from vitseg_lib.engine import inference
 from vitseg_lib.model import weights
+from vitseg_lib.model.resizing import resize
 
 pytestmark = pytest.mark.slow
 FULL, SMALL = (2048, 512), (512, 128)  # what a photograph must fit into: the published scale, and a sixteenth of it
@@ -179,13 +180,12 @@ def library(model, image: np.ndarray, recipe, mode: str) -> tuple[np.ndarray, to
     """The labels that `predict` gives, and the probabilities behind them; the twelve views pass once."""
     if mode == "whole":
         logits = inference.whole_image(model, inference.to_pixels(model, image, recipe.test_scale))
-        return inference.predict(model, image, recipe), inference.upsample(logits, image.shape[:2])[0].softmax(dim=0)
-    mean, heard = inference.mean_probabilities, []
+        return inference.predict(model, image, recipe), resize(logits, image.shape[:2])[0].softmax(dim=0)
+    views, heard = inference.all_views, []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference, "mean_probabilities", lambda *asked: heard.append(mean(*asked)) or heard[-1])
+        patch.setattr(inference, "all_views", lambda *asked: heard.append(views(*asked)) or heard[-1])
         labels = inference.predict(model, image, recipe, mode=mode)
-    (probabilities,) = heard
-    return labels, probabilities
+    return labels, inference.probabilities(*heard)
 
 
 @torch.inference_mode()

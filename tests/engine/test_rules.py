@@ -115,3 +115,25 @@ def test_counts_do_not_depend_on_how_images_are_split_up():
 def test_nothing_counted_is_no_score():
     scores = ConfusionMatrix(3).scores()
     assert np.isnan(scores.mIoU) and scores.as_dict(("a", "b", "c"))["mIoU"] is None
+
+
+@pytest.mark.parametrize("classes", [1, 2, 150, 254, 255])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_counts_are_those_of_a_loop_over_pixels(classes, dtype):
+    rng = np.random.default_rng(classes)
+    labels, prediction = (rng.integers(max(classes - 9, 0), classes, (20, 30)).astype(dtype) for _ in range(2))
+    labels[rng.random(labels.shape) < 0.2] = 255
+    expected = np.zeros((classes, classes), np.int64)
+    for truth, found in zip(labels.ravel(), prediction.ravel(), strict=True):
+        if truth != 255:
+            expected[truth, found] += 1
+    confusion = ConfusionMatrix(classes)
+    confusion.update(labels, prediction)
+    assert (confusion.counts == expected).all()
+
+
+def test_a_label_beyond_the_classes_is_not_counted_as_another():
+    with pytest.raises(ValueError, match="reshape"):
+        ConfusionMatrix(150).update(np.full((2, 2), 200, np.uint8), np.zeros((2, 2), np.uint8))
+    with pytest.raises(ValueError, match="reshape"):
+        ConfusionMatrix(150).update(np.full((2, 2), 70_000), np.zeros((2, 2), np.int64))

@@ -10,7 +10,7 @@ from vitseg_lib.model.attention import SelfAttention, attention_weights
 from vitseg_lib.model.encoder import DropPath, Encoder, drop_path_rates
 from vitseg_lib.model.neck import MultiLevelNeck
 from vitseg_lib.model.patches import PatchEmbedding, resize_position_embedding, tokens_to_map
-from vitseg_lib.model.upernet import UPerHead, adaptive_average_pool
+from vitseg_lib.model.upernet import JoiningBlock, UPerHead, adaptive_average_pool
 
 
 def small_encoder(**changes) -> Encoder:
@@ -196,12 +196,14 @@ def test_top_down_uses_the_summed_level():
     head.pyramid = nn.Identity()
     head.laterals = nn.ModuleList(nn.Identity() for _ in range(3))
     head.smooths = nn.ModuleList(nn.Identity() for _ in range(3))
-    head.fuse = nn.Identity()
+    head.fuse = JoiningBlock(4, 4)
+    nn.init.dirac_(head.fuse.conv.weight)
+    head.fuse.eval()
     head.classifier = nn.Identity()
     head.dropout = nn.Identity()
     maps = [torch.full((1, 1, side, side), float(value)) for side, value in ((8, 1), (4, 10), (2, 100), (1, 1000))]
     seen = head(maps)
-    assert seen[0, :, 0, 0].tolist() == [1111, 1110, 1100, 1000]
+    assert seen[0, :, 0, 0].tolist() == pytest.approx([1111, 1110, 1100, 1000], rel=1e-4)
 
 
 def test_padding_reaches_the_logits_like_zeros_by_hand():

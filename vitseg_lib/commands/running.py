@@ -41,6 +41,7 @@ def train(options: Namespace) -> int | None:
             compiled=options.compile,
             checkpoint_every=options.checkpoint_every,
             tensorboard=options.tensorboard,
+            cache=options.cache,
             **where,
         )
         told = world().is_first

@@ -7,6 +7,7 @@
 In memory an image is uint8 (H, W, 3) RGB and labels are uint8 (H, W): 0..K-1, and 255 for ignored pixels.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,7 @@ def read_labels(path: str | Path, classes: Classes) -> np.ndarray:
     with opened(path) as image:
         require_mask(image, path)
         raw = np.array(image)
-    labels = classes.labels_of_values()[raw]
+    labels = np.take(_label_table(classes), raw)
     if (labels < 0).any():
         first = int(classes.zero_is_other)
         known = f"{len(classes)} classes, values {first} to {len(classes) - 1 + first}"
@@ -110,6 +111,11 @@ def read_labels(path: str | Path, classes: Classes) -> np.ndarray:
             "its classes in classes.json."
         )
     return labels.astype(np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _label_table(classes: Classes) -> np.ndarray:
+    return classes.labels_of_values()
 
 
 def write_labels(path: str | Path, labels: np.ndarray, classes: Classes, *, overwrite: bool = False) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vitseg_lib.data.ade20k import list_pairs, read_classes, read_pair
+from vitseg_lib.data.cache import DecodedCache
 from vitseg_lib.files import InputError
 
 SHUFFLE = 1  # keeps the sampler's random stream apart from the dataset's
@@ -29,12 +30,21 @@ class SegmentationFolder(Dataset):
     index is the position.
     """
 
-    def __init__(self, root: str | Path, split: str, *, transform: Transform | None = None, seed: int = 0) -> None:
-        """List the pairs; raises `InputError` if the folder is no data set."""
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        *,
+        transform: Transform | None = None,
+        seed: int = 0,
+        cache: DecodedCache | None = None,
+    ) -> None:
+        """List the pairs; raises `InputError` if the folder is no data set. A `cache` keeps them decoded."""
         self.pairs = list_pairs(root, split)
         self.classes = read_classes(root)
         self.transform = transform
         self.seed = seed
+        self.cache = cache
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -43,7 +53,8 @@ class SegmentationFolder(Dataset):
     def __getitem__(self, where: int | tuple[int, int]) -> tuple[Any, Any]:
         """Read and transform one pair; raises `InputError` if a file is at fault."""
         position, index = where if isinstance(where, tuple) else (where % len(self), where)
-        image, labels = read_pair(*self.pairs[index], self.classes)
+        paths = self.pairs[index]
+        image, labels = self.cache.read(*paths) if self.cache else read_pair(*paths, self.classes)
         if self.transform is None:
             return image, labels
         return self.transform(image, labels, np.random.default_rng((self.seed, position)))
@@ -119,15 +130,16 @@ def train_loader(
     workers: int = 0,
     rank: int = 0,
     world: int = 1,
+    cache: DecodedCache | None = None,
 ) -> TrainLoader:
     """Load the training split from step `start_step` to before `stop_step`, or for ever, in full batches.
 
     A batch is pixels, float32 (B, 3, H, W), and labels, int64 (B, H, W), with B = `batch_size` for each of `world`
-    processes. Step s is the same batch whatever `start_step` and `workers` are.
+    processes. Step s is the same batch whatever `start_step`, `workers` and `cache` are.
 
     Raises `InputError`, here or in the iteration, if a file is at fault.
     """
-    dataset = SegmentationFolder(root, "training", transform=pipeline, seed=seed)
+    dataset = SegmentationFolder(root, "training", transform=pipeline, seed=seed, cache=cache)
     span = batch_size * world
     sampler = EndlessSampler(
         len(dataset),

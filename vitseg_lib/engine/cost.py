@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitseg_lib.engine.loss import segmentation_loss
+from vitseg_lib.model.plain import plainly
 from vitseg_lib.recipes import Recipe, build_model, count_parameters
 
 PARTS = ("encoder", "neck", "head", "auxiliary_head")
@@ -20,12 +21,13 @@ def operations(recipe: Recipe, num_classes: int = 150) -> dict[str, int]:
     """Floating-point operations of one forward of one image at the recipe's crop, by part.
 
     Convolutions and matrix products are counted, a multiplication and an addition as two operations; norms,
-    activations and resizes, about a hundredth, are not. Nothing is allocated or computed.
+    activations and resizes, about a hundredth, are not. Nothing is allocated or computed. It is the architecture's
+    work, done plainly; the library's shortcuts save some of it.
     """
     with torch.device("meta"):
         model = build_model(recipe, num_classes).eval()
         pixels = torch.empty(1, 3, recipe.crop, recipe.crop)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with plainly(), FlopCounterMode(display=False) as counter, torch.no_grad():
         model(pixels, return_stages=True)
     counts = counter.get_flop_counts()
     return {part: sum(counts.get(f"{type(model).__name__}.{part}", {}).values()) for part in PARTS}
@@ -45,9 +47,9 @@ def state_bytes(recipe: Recipe, num_classes: int = 150) -> int:
 def kept_bytes(recipe: Recipe, num_classes: int = 150, *, batch: int = 2) -> int:
     """Bytes that a forward and its loss keep for the backward, parameters left out, for `batch` crops in float32.
 
-    Attention is counted as the readable one, which keeps its weights: 4 · depth · batch · heads · (1 + N)² bytes that
-    a fused kernel saves. What a backward needs for itself is not in it, so a real peak is higher. Nothing is allocated
-    or computed.
+    It is what the plain way keeps: full-size logits, joined maps, and the readable attention's weights, which are
+    4 · depth · batch · heads · (1 + N)² bytes; the library's shortcuts save most of these. What a backward needs for
+    itself is not in it, so a real peak is higher. Nothing is allocated or computed.
     """
     with torch.device("meta"):
         model = build_model(recipe, num_classes).train()
@@ -60,7 +62,7 @@ def kept_bytes(recipe: Recipe, num_classes: int = 150, *, batch: int = 2) -> int
         storages[storage._cdata] = storage  # held, so that no other can take its number
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+    with plainly(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         logits, stages = model(pixels, return_stages=True, return_attention=True)
         loss = segmentation_loss(logits, labels) + recipe.aux_weight * segmentation_loss(stages["aux_logits"], labels)
     own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vitseg_lib import files
 from vitseg_lib.files import InputError
+from vitseg_lib.model.plain import plainly
 
 TOLERANCE = 1e-4  # of the logits' standard deviation
 TRACED_SIZE = (100, 132)  # any that is neither square nor the model's own
@@ -49,7 +50,8 @@ def export_onnx(model: nn.Module, path: str | Path) -> float:
 
 def _traced(model: nn.Module) -> torch.export.ExportedProgram:
     pixels = torch.zeros(1, 3, *TRACED_SIZE)
-    return torch.export.export(model.cpu().eval(), (pixels,), dynamic_shapes={"pixels": {2: ANY, 3: ANY}})
+    with plainly():
+        return torch.export.export(model.cpu().eval(), (pixels,), dynamic_shapes={"pixels": {2: ANY, 3: ANY}})
 
 
 @torch.inference_mode()

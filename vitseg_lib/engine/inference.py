@@ -3,20 +3,22 @@
 Built step by step in chapter 10.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from vitseg_lib.data.transforms import EvalPipeline
+from vitseg_lib.model.resizing import floats_at_once, reach, resize, resize_matrix
 from vitseg_lib.recipes import Recipe
 
 Mode = Literal["whole", "slide", "ms_flip"]
+Size = tuple[int, int]
 MS_FLIP_RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-FLOATS_AT_ONCE = 2**26  # 256 MiB of float32 while a large photo's classes are compared
 
 
 @torch.inference_mode()
@@ -26,22 +28,97 @@ def predict(model: nn.Module, image: np.ndarray, recipe: Recipe, *, mode: Mode =
     "whole" is how the published single-scale figures were made, "ms_flip" the second ones; "slide" moves a window of
     the recipe's crop by two thirds of its side. Source: reproduction of mmsegmentation 0.17.
     """
-    size = image.shape[:2]
     if mode == "ms_flip":
-        return mean_probabilities(model, image, recipe).argmax(dim=0).to(torch.uint8).cpu().numpy()
+        return best_class(all_views(model, image, recipe)).cpu().numpy()
     pixels = to_pixels(model, image, recipe.test_scale)
-    logits = whole_image(model, pixels) if mode == "whole" else sliding_window(model, pixels, recipe.crop)
-    return best_class(logits, size).cpu().numpy()
+    if mode == "slide":
+        views = [View(sliding_window(model, pixels, recipe.crop), image.shape[:2])]
+    else:
+        views = [View(model(pixels), pixels.shape[-2:], image.shape[:2])]
+    return best_class(views).cpu().numpy()
 
 
-def to_pixels(model: nn.Module, image: np.ndarray, scale: tuple[int, int]) -> Tensor:
+def to_pixels(model: nn.Module, image: np.ndarray, scale: Size) -> Tensor:
     """Resize to fit `scale` = (long side, short side), normalise, move to the model: (1, 3, h, w)."""
     return EvalPipeline(scale=scale)(image)[None].to(next(model.parameters()).device)
 
 
+class View:
+    """Logits on their way up to an image: as small as the model made them, with a matrix an axis.
+
+    The first of two upsampling steps goes to the *resized* image's size and the second to the image's; each is a
+    product with a matrix, and so are both together: the product of the two. What they give is never held whole.
+    """
+
+    def __init__(self, logits: Tensor, *sizes: Size, mirrored: bool = False):
+        """Logits (1, K, h, w), and the sizes they pass through; `mirrored` logits are those of a mirrored image."""
+        self.logits = rearrange(logits.float(), "1 k h w -> h w k")
+        self.heights, widths = ([old, *(s[axis] for s in sizes)] for axis, old in enumerate(self.logits.shape[:2]))
+        self.rows, self.columns = through(self.heights, self.logits), through(widths, self.logits)
+        if mirrored:
+            self.columns = self.columns.flip(0)
+
+    @property
+    def size(self) -> Size:
+        """Height and width at the end of the way."""
+        return len(self.rows), len(self.columns)
+
+
+def through(sides: Sequence[int], like: Tensor) -> Tensor:
+    """(last, first): one matrix for all resizes of an axis, from each of the sides to the next."""
+    matrix = torch.eye(sides[0], dtype=like.dtype, device=like.device)
+    for old, new in pairwise(sides):
+        if old != new:
+            matrix = resize_matrix(old, new, like) @ matrix
+    return matrix
+
+
+def tiles(views: Sequence[View]) -> Iterator[tuple[tuple[slice, slice], list[Tensor]]]:
+    """Cut the image into tiles: (rows, columns) of each, and each view's logits there, (height, width, K).
+
+    The logits are those of upsampling as a whole; the memory is not: 150 classes of a photograph of 24 megapixels
+    would be 14 GB.
+    """
+    (height, width), budget = views[0].size, floats_at_once(views[0].logits.device)
+    tall = sum(view.logits[:, 0].numel() for view in views)
+    across = max(1, 16 * budget // tall)
+    for left in range(0, width, across):
+        wides = [view.columns[left : left + across] @ view.logits for view in views]
+        down = max(1, budget // wides[0][0].numel())
+        for top in range(0, height, down):
+            place = (slice(top, top + down), slice(left, left + across))
+            yield place, [strip(view, wide, top, top + down) for view, wide in zip(views, wides, strict=True)]
+
+
+def strip(view: View, wide: Tensor, top: int, bottom: int) -> Tensor:
+    """Of a map (h, W, K), the rows from `top` to `bottom` of the view: (height, W, K), drawn from few of the map's."""
+    rows = view.rows[top:bottom]
+    first, last = top, top + len(rows)
+    for new, old in pairwise(reversed(view.heights)):
+        first, last = reach(first, last, old, new)
+    return (rows[:, first:last] @ wide[first:last].flatten(1)).unflatten(1, wide.shape[1:])
+
+
+def best_class(views: Sequence[View]) -> Tensor:
+    """Uint8 (H, W): the likeliest class; of several views, by the mean of their probabilities."""
+    labels = views[0].logits.new_empty(views[0].size, dtype=torch.uint8)
+    for place, scores in tiles(views):
+        shares = scores[0] if len(scores) == 1 else sum(score.softmax(dim=-1) for score in scores)
+        labels[place] = shares.argmax(dim=-1).to(torch.uint8)
+    return labels
+
+
+def probabilities(views: Sequence[View]) -> Tensor:
+    """(K, H, W): the mean over the views of their probabilities. Softmax comes before the mean."""
+    found = views[0].logits.new_empty(*views[0].size, views[0].logits.shape[-1])
+    for place, scores in tiles(views):
+        found[place] = sum(score.softmax(dim=-1) for score in scores) / len(scores)
+    return rearrange(found, "h w k -> k h w")
+
+
 def whole_image(model: nn.Module, pixels: Tensor) -> Tensor:
     """(1, 3, h, w) → logits (1, K, h, w): the first of the two upsampling steps, to the *resized* image's size."""
-    return upsample(model(pixels).float(), pixels.shape[-2:])
+    return resize(model(pixels).float(), pixels.shape[-2:])
 
 
 def sliding_window(model: nn.Module, pixels: Tensor, crop: int, stride: int | None = None) -> Tensor:
@@ -67,43 +144,14 @@ def window_corners(height: int, width: int, crop: int, stride: int) -> Iterator[
     return ((top, left) for top in starts(height) for left in starts(width))
 
 
-def mean_probabilities(model: nn.Module, image: np.ndarray, recipe: Recipe) -> Tensor:
-    """Probabilities (K, H, W), the mean over six scales of `recipe.test_scale`, each plain and flipped.
-
-    Softmax comes before the mean; the scales are ratios of the *test scale*, not of the image.
-    """
-    views = [(ratio, flipped) for ratio in MS_FLIP_RATIOS for flipped in (False, True)]
-    return sum(view_probabilities(model, image, recipe, *view) for view in views) / len(views)
+def all_views(model: nn.Module, image: np.ndarray, recipe: Recipe) -> list[View]:
+    """Six scales of `recipe.test_scale`, each plain and mirrored. The ratios are of the *test scale*, not the image."""
+    return [view(model, image, recipe, ratio, mirrored) for ratio in MS_FLIP_RATIOS for mirrored in (False, True)]
 
 
-def view_probabilities(model: nn.Module, image: np.ndarray, recipe: Recipe, ratio: float, flipped: bool) -> Tensor:
-    """Probabilities (K, H, W) of one view: resize, flip, model, up in two steps, softmax, flip back."""
+def view(model: nn.Module, image: np.ndarray, recipe: Recipe, ratio: float, mirrored: bool) -> View:
+    """One of them: resize, mirror, model; on its way up the view is mirrored back."""
     long_side, short_side = recipe.test_scale
     pixels = to_pixels(model, image, (int(long_side * ratio), int(short_side * ratio)))
-    logits = whole_image(model, pixels.flip(-1) if flipped else pixels)
-    probabilities = upsample(logits, image.shape[:2]).softmax(dim=1)[0]
-    return probabilities.flip(-1) if flipped else probabilities
-
-
-def upsample(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, K, h, w) → (B, K, *size), bilinear with half-pixel centres."""
-    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-
-
-def best_class(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Logits (1, K, h, w) → uint8 (*size): upsample, then argmax, a few classes at a time.
-
-    The result is that of `upsample(logits, size).argmax(1)`; the memory is not: 150 classes of a photograph of 24
-    megapixels would be 14 GB.
-    """
-    at_once = max(1, FLOATS_AT_ONCE // (size[0] * size[1]))
-    best, labels = None, None
-    for first in range(0, logits.shape[1], at_once):
-        value, index = upsample(logits[:, first : first + at_once], size)[0].max(dim=0)
-        index = (index + first).to(torch.uint8)
-        if best is None:
-            best, labels = value, index
-        else:
-            labels = torch.where(value > best, index, labels)
-            best = torch.maximum(value, best)
-    return labels
+    logits = model(pixels.flip(-1) if mirrored else pixels)
+    return View(logits, pixels.shape[-2:], image.shape[:2], mirrored=mirrored)

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from vitseg_lib import files
 from vitseg_lib.data.ade20k import SPLITS, list_pairs, read_classes
+from vitseg_lib.data.cache import DecodedCache
 from vitseg_lib.data.loading import TrainLoader, train_loader
 from vitseg_lib.data.transforms import TrainPipeline
 from vitseg_lib.engine.checkpoints import RunFolder, StopSignal
@@ -86,6 +87,7 @@ def train(
     compiled: bool = False,
     checkpoint_every: int = 1000,
     tensorboard: bool = False,
+    cache: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
     on_step: Callable[[dict[str, Any]], None] | None = None,
@@ -98,6 +100,7 @@ def train(
     step t runs on random numbers from (seed, t). So a run can be repeated, and a resumed one is the run that was never
     stopped. `precision`, `accumulate` and the number of processes change its rounding, and what BatchNorm sees.
 
+    `cache` is a folder in which decoded training images are kept, and read from the next time on.
     `on_step` receives every line of the log as it is written; `stop` is asked after each step, and a true answer saves
     and stops as Ctrl-C does; `build` takes the place of `starting_model`.
     """
@@ -130,6 +133,7 @@ def train(
         workers=workers,
         rank=processes.rank,
         world=processes.size,
+        cache=DecodedCache(cache, classes) if cache else None,
     )
     score = partial(
         evaluate, model, root, recipe, workers=workers, precision=precision, progress=progress and processes.is_first

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from vitseg_lib.model.linear import Linear
+
 
 def attention_weights(queries: Tensor, keys: Tensor) -> Tensor:
     """Softmax(q kᵀ / √d): how much each query draws from each key.
@@ -29,8 +31,8 @@ class SelfAttention(nn.Module):
         if width % heads:
             raise ValueError(f"{heads} heads do not divide a width of {width}")
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.projection = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.projection = Linear(width, width)
 
     def forward(self, tokens: Tensor, *, return_weights: bool = False) -> tuple[Tensor, Tensor | None]:
         """(B, N, C) → (B, N, C) and, when asked for, the attention weights (B, heads, N, N), else None.

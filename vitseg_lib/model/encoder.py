@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vitseg_lib.model.attention import SelfAttention
+from vitseg_lib.model.linear import Linear
 from vitseg_lib.model.patches import PatchEmbedding, resize_position_embedding, tokens_to_map
 
 
@@ -36,8 +37,8 @@ class MLP(nn.Module):
 
     def __init__(self, *, width: int, hidden: int):
         super().__init__()
-        self.expand = nn.Linear(width, hidden)
-        self.contract = nn.Linear(hidden, width)
+        self.expand = Linear(width, hidden)
+        self.contract = Linear(hidden, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, N, C) → (B, N, C)."""

@@ -4,13 +4,9 @@ Built step by step in chapter 07.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def resize_like(x: Tensor, reference: Tensor) -> Tensor:
-    """(B, C, h, w) → (B, C, h', w') with the reference's sides; bilinear, half-pixel centres."""
-    return F.interpolate(x, size=reference.shape[-2:], mode="bilinear", align_corners=False)
+from vitseg_lib.model.resizing import convolve_joined, resize
 
 
 class ConvBlock(nn.Sequential):
@@ -23,6 +19,17 @@ class ConvBlock(nn.Sequential):
         self.norm = nn.BatchNorm2d(out_channels)
         self.activation = nn.ReLU()
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+
+
+class JoiningBlock(ConvBlock):
+    """A 3×3 `ConvBlock` of several maps: as if each were resized to one size and all were joined by channels."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, 3)
+
+    def forward(self, maps: list[Tensor], size: tuple[int, int]) -> Tensor:
+        """Maps (B, C_i, h_i, w_i), one of them of `size` at least → (B, out, *size)."""
+        return self.activation(self.norm(convolve_joined(maps, self.conv, size)))
 
 
 def pooling_matrix(side: int, bins: int, like: Tensor) -> Tensor:
@@ -54,12 +61,12 @@ class PyramidPooling(nn.Module):
         super().__init__()
         self.bins = bins
         self.branches = nn.ModuleList(ConvBlock(in_channels, channels, 1) for _ in bins)
-        self.fuse = ConvBlock(in_channels + len(bins) * channels, channels, 3)
+        self.fuse = JoiningBlock(in_channels + len(bins) * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) → (B, channels, h, w)."""
         pooled = [branch(adaptive_average_pool(x, k)) for k, branch in zip(self.bins, self.branches, strict=True)]
-        return self.fuse(torch.cat([x, *(resize_like(p, x) for p in pooled)], dim=1))
+        return self.fuse([x, *pooled], x.shape[-2:])
 
 
 class UPerHead(nn.Module):
@@ -74,7 +81,7 @@ class UPerHead(nn.Module):
         self.pyramid = PyramidPooling(in_channels, channels)
         self.laterals = nn.ModuleList(ConvBlock(in_channels, channels, 1) for _ in lower)
         self.smooths = nn.ModuleList(ConvBlock(channels, channels, 3) for _ in lower)
-        self.fuse = ConvBlock(levels * channels, channels, 3)
+        self.fuse = JoiningBlock(levels * channels, channels)
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = classifier(channels, num_classes)
 
@@ -83,9 +90,9 @@ class UPerHead(nn.Module):
         levels = [lateral(x) for lateral, x in zip(self.laterals, maps[:-1], strict=True)]
         levels.append(self.pyramid(maps[-1]))
         for i in range(len(levels) - 1, 0, -1):  # top down: each level adds the sum of all above it
-            levels[i - 1] = levels[i - 1] + resize_like(levels[i], levels[i - 1])
+            levels[i - 1] = levels[i - 1] + resize(levels[i], levels[i - 1].shape[-2:])
         outputs = [smooth(x) for smooth, x in zip(self.smooths, levels[:-1], strict=True)] + levels[-1:]
-        fused = self.fuse(torch.cat([resize_like(x, outputs[0]) for x in outputs], dim=1))
+        fused = self.fuse(outputs, outputs[0].shape[-2:])
         return self.classifier(self.dropout(fused))
 
 

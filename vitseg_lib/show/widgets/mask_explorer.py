@@ -10,10 +10,10 @@ import numpy as np
 import torch
 import traitlets
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from vitseg_lib.data.ade20k import Classes
-from vitseg_lib.engine.inference import FLOATS_AT_ONCE, best_class, to_pixels, upsample, whole_image
+from vitseg_lib.engine.inference import View, tiles, to_pixels
 from vitseg_lib.engine.metrics import ConfusionMatrix
 from vitseg_lib.recipes import Recipe
 from vitseg_lib.show.parts import short_name
@@ -145,25 +145,22 @@ def top_of_model(
     size, was_training = size or image.shape[:2], model.training
     model.eval()
     try:
-        logits = whole_image(model, to_pixels(model, image, recipe.test_scale))
+        pixels = to_pixels(model, image, recipe.test_scale)
+        return top_classes_of(View(model(pixels), pixels.shape[-2:], size))
     finally:
         model.train(was_training)
-    best, probabilities = top_classes_of(logits, size)
-    return best_class(logits, size).cpu().numpy(), best.cpu().numpy(), probabilities.cpu().numpy()
 
 
-def top_classes_of(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Logits (1, K, h, w) → classes uint8 and probabilities (T, *size): upsample, then softmax, a few at a time."""
-    at_once = max(1, FLOATS_AT_ONCE // (size[0] * size[1]))
-    total = logits.new_full(size, -torch.inf)
-    values, classes = logits.new_empty(0, *size), logits.new_empty(0, *size, dtype=torch.int64)
-    for first in range(0, logits.shape[1], at_once):
-        part = upsample(logits[:, first : first + at_once], size)[0]
-        total = torch.logaddexp(total, part.logsumexp(dim=0))
-        numbers = torch.arange(first, first + len(part), device=part.device)[:, None, None].expand_as(part)
-        values, order = torch.cat([values, part]).topk(min(TOP, len(values) + len(part)), dim=0)
-        classes = torch.cat([classes, numbers]).gather(0, order)
-    return classes.to(torch.uint8), (values - total).exp()
+def top_classes_of(view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels (H, W), and the likeliest classes (T, H, W), both uint8, with their probabilities (T, H, W) float32."""
+    most = min(TOP, view.logits.shape[-1])
+    labels, classes = np.empty(view.size, np.uint8), np.empty((most, *view.size), np.uint8)
+    probabilities = np.empty(classes.shape, np.float32)
+    for place, (scores,) in tiles([view]):
+        labels[place] = scores.argmax(dim=-1).cpu().numpy()
+        shares, order = (found.movedim(-1, 0).cpu().numpy() for found in scores.softmax(dim=-1).topk(most, dim=-1))
+        probabilities[:, *place], classes[:, *place] = shares, order
+    return labels, classes, probabilities
 
 
 def _check_image(image: np.ndarray, most: int | None = MOST_PIXELS) -> tuple[int, int]:

@@ -12,8 +12,9 @@ import traitlets
 from torch import Tensor
 
 from vitseg_lib.engine.inference import to_pixels
+from vitseg_lib.model.resizing import resize
 from vitseg_lib.model.segmenter import Segmenter
-from vitseg_lib.model.upernet import UPerHead, resize_like
+from vitseg_lib.model.upernet import UPerHead
 from vitseg_lib.recipes import Recipe
 from vitseg_lib.show.probing import three_colours
 from vitseg_lib.show.widgets.base import CourseWidget, check_finite, check_image
@@ -136,9 +137,9 @@ def head_stages(head: UPerHead, maps: list[Tensor]) -> dict[str, Tensor]:
     pyramid = head.pyramid(maps[-1])
     levels = [*(lateral(x) for lateral, x in zip(head.laterals, maps[:-1], strict=True)), pyramid]
     for i in range(len(levels) - 1, 0, -1):
-        levels[i - 1] = levels[i - 1] + resize_like(levels[i], levels[i - 1])
+        levels[i - 1] = levels[i - 1] + resize(levels[i], levels[i - 1].shape[-2:])
     outputs = [*(smooth(x) for smooth, x in zip(head.smooths, levels[:-1], strict=True)), pyramid]
-    fused = head.fuse(torch.cat([resize_like(x, outputs[0]) for x in outputs], dim=1))
+    fused = head.fuse(outputs, outputs[0].shape[-2:])
     return {"pyramid": pyramid, "fused": fused, "logits": head.classifier(fused)}
 
 

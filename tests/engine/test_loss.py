@@ -1,0 +1,48 @@
+"""The loss strip by strip against upsampling and cross-entropy as a whole, with the gradient."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vitseg_lib.engine import loss
+from vitseg_lib.engine.loss import segmentation_loss
+from vitseg_lib.model.resizing import reach, resize_matrix
+
+
+@pytest.mark.parametrize("at_once", [1, 3000, 2**20])
+@pytest.mark.parametrize(
+    ("small", "size"), [((8, 9), (32, 43)), ((7, 5), (7, 5)), ((16, 16), (9, 5)), ((1, 1), (5, 6))]
+)
+def test_loss_and_gradient_are_those_of_the_whole(monkeypatch, at_once, small, size):
+    monkeypatch.setattr(loss, "floats_at_once", lambda device: at_once)
+    logits = (5 * torch.randn(2, 15, *small, dtype=torch.float64)).requires_grad_()
+    labels = torch.randint(0, 15, (2, *size))
+    labels[:, : size[0] // 3] = 255
+    whole = F.interpolate(logits, size=size, mode="bilinear")
+    plain = F.cross_entropy(whole, labels, ignore_index=255, reduction="none").mean()
+    quick = segmentation_loss(logits, labels)
+    torch.testing.assert_close(quick, plain)
+    ours, theirs = (torch.autograd.grad(3 * value, logits)[0] for value in (quick, plain))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_huge_logits_overflow_nothing():
+    logits = torch.tensor([[[[1e4]], [[-1e4]]]], requires_grad=True)
+    found = segmentation_loss(logits, torch.ones(1, 2, 2, dtype=torch.int64))
+    found.backward()
+    assert found.item() == 2e4 and logits.grad.flatten().tolist() == [1.0, -1.0]
+
+
+@pytest.mark.parametrize("wrong", [15, 200, -1])
+def test_a_label_that_is_no_class_is_refused(wrong):
+    with pytest.raises((IndexError, RuntimeError)):
+        segmentation_loss(torch.randn(1, 15, 4, 4), torch.full((1, 8, 8), wrong))
+
+
+@pytest.mark.parametrize(("old", "new"), [(8, 32), (8, 43), (32, 9), (1, 5), (5, 1), (43, 43)])
+def test_reach_leaves_out_nothing_that_counts(old, new):
+    matrix = resize_matrix(old, new, torch.zeros(1, dtype=torch.float64))
+    for top in range(new):
+        for bottom in range(top + 1, new + 1):
+            first, last = reach(top, bottom, old, new)
+            assert matrix[top:bottom, :first].sum() == matrix[top:bottom, last:].sum() == 0
