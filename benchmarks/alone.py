@@ -24,7 +24,7 @@ def first_ours(recipe_name: str, folder: Path) -> None:
     from vitseg_lib.model import weights
 
     recipe = recipes.get(recipe_name)
-    model = recipes.build_unfilled(recipe).eval()
+    model = recipes.build_model(recipe).eval()
     weights.load(model, folder / "ours.safetensors")
     predict(model, read_image(folder / "photo.jpg"), recipe)
 

@@ -98,13 +98,6 @@ def build_model(recipe: Recipe, num_classes: int = 150) -> Segmenter:
     )
 
 
-def build_unfilled(recipe: Recipe, num_classes: int = 150) -> Segmenter:
-    """The recipe's model before its weights, for a loader to fill: to draw random ones first would take longer."""
-    with torch.device("meta"):
-        model = build_model(recipe, num_classes)
-    return model.to_empty(device="cpu")
-
-
 def count_parameters(recipe: Recipe, num_classes: int = 150) -> int:
     """How many numbers the recipe's model learns, the auxiliary head's included; nothing is allocated."""
     with torch.device("meta"):

@@ -36,7 +36,8 @@ def log(folder: Path) -> list[dict]:
 
 
 def test_two_processes_give_the_losses_of_one(root, tmp_path):
-    options = json.dumps({"without_chance": True, "recipe": {"batch_size": 8, "drop_path": 0.0}})
+    changes = {"iterations": 6, "evaluate_every": 3, "warmup": 2}
+    options = json.dumps({"toy": True, "without_chance": True, "recipe": changes})
     finished([sys.executable, PROGRAM, root, tmp_path / "one", options])
     finished([*TORCHRUN, PROGRAM, root, tmp_path / "two", options])
     one, two = log(tmp_path / "one"), log(tmp_path / "two")

@@ -43,8 +43,7 @@ def load_model(recipe: Any, source: str, *, num_classes: int) -> Any:
     from vitseg_lib.model import weights
 
     torch.manual_seed(0)
-    build = recipes.build_model if source == "random" else recipes.build_unfilled
-    model = build(recipe, num_classes).eval()
+    model = recipes.build_model(recipe, num_classes).eval()
     if source == "published":
         if recipe.published is None:
             raise InputError(f"Nobody published weights for {recipe.name}: pass a file.")
