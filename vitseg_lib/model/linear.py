@@ -18,8 +18,8 @@ class Linear(nn.Linear):
 def linear(tokens: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(B, N, C) and (O, C) → (B, N, O): `F.linear`, on a processor as a convolution by 1×1.
 
-    Tokens are an image with one row and channels last; no number moves. PyTorch hands `F.linear` to MKL and a
-    convolution to oneDNN, which was twice as fast on the AMD processor of the benchmark (benchmarks/README.md).
+    Tokens are an image with one row and channels last; no number moves. PyTorch hands `F.linear` to MKL and, if it has
+    more than one thread, a convolution to oneDNN, which was twice as fast on an AMD processor (benchmarks/README.md).
     """
     if is_plain() or tokens.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return F.linear(tokens, weight, bias)
