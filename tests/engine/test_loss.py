@@ -26,6 +26,19 @@ def test_loss_and_gradient_are_those_of_the_whole(monkeypatch, at_once, small, s
     torch.testing.assert_close(ours, theirs)
 
 
+def test_half_precision_around_it_takes_no_bits_from_it():
+    logits = torch.randn(2, 15, 8, 8, requires_grad=True)
+    labels = torch.randint(0, 15, (2, 64, 64))
+    outside = segmentation_loss(logits, labels)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = segmentation_loss(logits, labels)
+    assert inside.dtype == torch.float32 and inside.item() == outside.item()
+    (expected,), (found,) = (torch.autograd.grad(loss, logits) for loss in (outside, inside))
+    assert torch.equal(found, expected)
+    halved = segmentation_loss(logits.detach().bfloat16(), labels)
+    assert halved.dtype == torch.float32 and halved.item() == pytest.approx(outside.item(), rel=1e-2)
+
+
 def test_huge_logits_overflow_nothing():
     logits = torch.tensor([[[[1e4]], [[-1e4]]]], requires_grad=True)
     found = segmentation_loss(logits, torch.ones(1, 2, 2, dtype=torch.int64))

@@ -21,7 +21,9 @@ def segmentation_loss(logits: Tensor, labels: Tensor, *, ignore: int = 255) -> T
     if is_plain():
         logits = resize(logits, labels.shape[-2:])
         return F.cross_entropy(logits, labels, ignore_index=ignore, reduction="none").mean()
-    return UpsampledCrossEntropy.apply(logits, labels, ignore)
+    with torch.autocast(logits.device.type, enabled=False):  # sums over many pixels need all their bits
+        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        return UpsampledCrossEntropy.apply(logits, labels, ignore)
 
 
 class UpsampledCrossEntropy(torch.autograd.Function):
@@ -55,9 +57,8 @@ class UpsampledCrossEntropy(torch.autograd.Function):
             error = log_shares.exp_()
             error.scatter_add_(1, truth, -torch.ones_like(truth, dtype=error.dtype))
             error *= counted
-            gradient[:, first:last] += torch.bmm(strip.mT, error.view(batch, -1, width * classes)).view_as(
-                gradient[:, first:last]
-            )
+            down = torch.bmm(strip.mT, error.view(batch, -1, width * classes))
+            gradient[:, first:last] += down.view(batch, -1, width, classes)
         ctx.save_for_backward(rearrange(columns.T @ gradient, "b h w k -> b k h w") / labels.numel())
         return total / labels.numel()
 
