@@ -43,7 +43,7 @@ def convolve_joined(maps: list[Tensor], conv: nn.Conv2d, size: tuple[int, int]) 
     The maps that have the size already are convolved as they are, and each of the others by `convolve_resized`.
     """
     if is_plain():
-        return conv(torch.cat([x if x.shape[-2:] == size else resize(x, size) for x in maps], dim=1))
+        return conv(torch.cat([resize(x, size) for x in maps], dim=1))
     weights = conv.weight.split([x.shape[1] for x in maps], dim=1)
     pairs = list(zip(maps, weights, strict=True))
     ready = [pair for pair in pairs if pair[0].shape[-2:] == size]
