@@ -46,6 +46,17 @@ def environment() -> Path:
     return python
 
 
+def installed() -> Path:
+    """`environment()`, or one sentence on why there is none."""
+    try:
+        return environment()
+    except subprocess.CalledProcessError as error:
+        told = (
+            "The toolbox's environment could not be made (see above); check the network and the disk, then try again."
+        )
+        raise SystemExit(told) from error
+
+
 def machine() -> tuple[str, str]:
     """The machine's kind, for a file's name, and in words."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -59,11 +70,13 @@ def machine() -> tuple[str, str]:
 def measured(parts: list[str], repeats: int) -> list[dict[str, Any]]:
     """The rows of the parts, as they come."""
     script = ROOT / "benchmarks" / "side_by_side.py"
-    command = [environment(), script, "--repeat", str(repeats), "--only"]
+    command = [installed(), script, "--repeat", str(repeats), "--only"]
     rows = []
     for part in tqdm(parts, unit="part", disable=not sys.stderr.isatty()):
-        said = subprocess.run([*command, part], check=True, stdout=subprocess.PIPE, text=True).stdout
-        for line in said.splitlines():
+        done = subprocess.run([*command, part], stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise SystemExit(f"The part {part!r} failed (see above); nothing was kept.")
+        for line in done.stdout.splitlines():
             if line.startswith('{"part"'):
                 rows.append(json.loads(line))
                 tqdm.write(line_of(rows[-1]))
