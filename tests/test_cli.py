@@ -315,3 +315,11 @@ def test_another_fault_of_ours_keeps_its_traceback(monkeypatch):
 def test_predict_reads_no_weights_before_it_knows_the_images(refused, tmp_path):
     arguments = ("--recipe", "toy", "--weights", tmp_path / "none.safetensors", "--out", tmp_path)
     assert "gone.jpg does not exist" in refused("predict", tmp_path / "gone.jpg", *arguments)
+
+
+def test_a_file_in_the_place_of_the_cache_is_named_before_anything_is_made(toy_root, tmp_path, capsys):
+    (tmp_path / "cache").write_text("mine")
+    command = ["train", "toy", "--data", toy_root, "--out", tmp_path / "run", "--cache", tmp_path / "cache"]
+    assert cli.main([str(part) for part in command]) == 2
+    assert f"{tmp_path / 'cache'} is a file: name a folder for --cache." in capsys.readouterr().err
+    assert (tmp_path / "cache").read_text() == "mine" and not (tmp_path / "run").exists()

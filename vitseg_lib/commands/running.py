@@ -24,6 +24,8 @@ def train(options: Namespace) -> int | None:
     recipe = replace(recipe, **{key: value for key, value in changes.items() if value is not None})
     if recipe.pretrained == "none":
         recipe = replace(recipe, pretrained=None)
+    if options.cache and options.cache.exists() and not options.cache.is_dir():
+        raise InputError(f"{options.cache} is a file: name a folder for --cache.")
     where = machine(options)
     if options.deterministic:
         make_deterministic()
