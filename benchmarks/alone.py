@@ -22,9 +22,11 @@ def first_ours(recipe_name: str, folder: Path) -> None:
     from vitseg_lib.data.photos import read_image
     from vitseg_lib.engine.inference import predict
     from vitseg_lib.model import weights
+    from vitseg_lib.model.unfilled import unfilled
 
     recipe = recipes.get(recipe_name)
-    model = recipes.build_model(recipe).eval()
+    with unfilled():
+        model = recipes.build_model(recipe).eval()
     weights.load(model, folder / "ours.safetensors")
     predict(model, read_image(folder / "photo.jpg"), recipe)
 

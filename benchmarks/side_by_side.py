@@ -6,6 +6,7 @@ machine does slows both; before that, their results are compared. A ratio above 
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -30,6 +31,7 @@ import toolbox
 from vitseg_lib import recipes
 from vitseg_lib.data.ade20k import read_classes, read_pair
 from vitseg_lib.data.photos import read_image
+from vitseg_lib.data.transforms import TrainPipeline
 from vitseg_lib.engine import inference, training
 from vitseg_lib.engine.metrics import ConfusionMatrix
 from vitseg_lib.engine.schedule import build_optimizer
@@ -58,7 +60,7 @@ class Part:
 
 @cache
 def pictures(count: int) -> list[tuple[Path, Path]]:
-    """Write JPEGs of ADE20K's size and PNG labels in its layout: soft regions with texture, drawn from a seed."""
+    """Write JPEGs of ADE20K's size, in pixels and in bytes, and PNG labels in its layout: regions with texture."""
     rng, found, folder = np.random.default_rng(0), [], WORK / f"pictures_{count}"
     for kind in ("images", "annotations"):
         (folder / kind / "training").mkdir(parents=True)
@@ -66,10 +68,10 @@ def pictures(count: int) -> list[tuple[Path, Path]]:
         regions = rng.integers(1, 151, (6, 8), dtype=np.uint8)
         labels = np.asarray(Image.fromarray(regions).resize(SIZE[::-1], Image.Resampling.NEAREST))
         colours = rng.integers(0, 256, (151, 3))
-        texture = rng.normal(0, 20, (SIZE[0] // 2, SIZE[1] // 2 + 1)).repeat(2, 0).repeat(2, 1)[:, : SIZE[1]]
+        texture = rng.normal(0, 8, (SIZE[0] // 2, SIZE[1] // 2 + 1)).repeat(2, 0).repeat(2, 1)[:, : SIZE[1]]
         image = np.clip(colours[labels] + texture[..., None], 0, 255).astype(np.uint8)
         pair = (folder / f"images/training/{index}.jpg", folder / f"annotations/training/{index}.png")
-        Image.fromarray(image).save(pair[0], quality=95)
+        Image.fromarray(image).save(pair[0], quality=75)
         Image.fromarray(labels).save(pair[1])
         found.append(pair)
     return found
@@ -190,20 +192,28 @@ def pipelines() -> Iterator[Part]:
     root = pairs[0][0].parents[2]
     classes, theirs = read_classes(root), toolbox.pipeline(toolbox.config("deit_s16_160k"))
 
-    def ours(read: Callable) -> Callable[[], None]:
+    def ours(read: Callable) -> Callable[[Path, Path], object]:
         rng = np.random.default_rng(0)
-        return lambda: [transform(*read(*pair), rng) for pair in pairs]
+        return lambda *pair: transform(*read(*pair), rng)
+
+    def each(side: Callable[[Path, Path], object]) -> Callable[[], None]:
+        def run() -> None:
+            for pair in pairs:
+                side(*pair)
+
+        return run
 
     sources = {
         "JPEG and PNG": partial(read_pair, classes=classes),
         "a decoded cache": DecodedCache(root / "c", classes).read,
     }
+    difference = max(same_pixels(transform, *pair, seed) for seed, pair in enumerate(pairs))
     for (name, read), goal in zip(sources.items(), (1.5, 3.0), strict=True):
         yield Part(
             f"training pipeline on one core, from {name}",
-            ours(read),
-            lambda: [theirs(*pair) for pair in pairs],
-            same_pixels(*pairs[0]),
+            each(ours(read)),
+            each(theirs),
+            difference,
             goal,
             amount=len(pairs),
             unit="images/s",
@@ -212,13 +222,15 @@ def pipelines() -> Iterator[Part]:
     torch.set_num_threads(THREADS)
 
 
-def same_pixels(image: Path, labels: Path) -> float:
-    """Largest difference of the two readers' decoded and normalised pixels, in grey levels of 255."""
-    import cv2
-
-    ours = read_image(image)
-    theirs = cv2.imread(str(image))[..., ::-1]
-    return float(np.abs(ours.astype(int) - theirs.astype(int)).max() / 255)
+def same_pixels(transform: TrainPipeline, image: Path, labels: Path, seed: int) -> float:
+    """Largest difference of the normalised pixels when the toolbox's functions get the parameters that ours drew."""
+    pair = read_pair(image, labels, read_classes(image.parents[2]))
+    steps = {step.name: step for step in transform.steps(*pair, np.random.default_rng(seed))}
+    drawn = {
+        key: value for name in ("resize", "crop", "flip", "colour") for key, value in steps[name].parameters.items()
+    }
+    theirs = toolbox.transformed(toolbox.config("deit_s16_160k"), image, **drawn)
+    return largest(steps["pad"].image, theirs)
 
 
 def metric() -> Part:
@@ -286,10 +298,12 @@ def seconds(side: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def alone(what: str, goal: float, unit: str, title: str, repeats: int) -> dict[str, Any]:
-    """A row of what each side does in a process of its own, in turns."""
-    recipe, folder = "deit_s16_160k", WORK / what
-    folder.mkdir()
+def alone(what: str, goal: float, unit: str, title: str, repeats: int, *, compiled: bool = True) -> dict[str, Any]:
+    """A row of what each side does in a process of its own, in turns; with Python's compiled files, or without."""
+    recipe, folder = "deit_s16_160k", Path(tempfile.mkdtemp(dir=WORK))
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    if not compiled:
+        environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": str(folder)}
     model = training.starting_model(recipes.get(recipe), CLASSES, seed=0, pretrained=None)
     weights.save(model, folder / "ours.safetensors")
     palette = {"classes": [str(i) for i in range(CLASSES)], "palette": [[0, 0, 0]] * CLASSES}
@@ -299,7 +313,9 @@ def alone(what: str, goal: float, unit: str, title: str, repeats: int) -> dict[s
 
     def run(side: str) -> float:
         command = [sys.executable, Path(__file__).parent / "alone.py", what, side, recipe, folder]
-        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+        return float(
+            subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.split()[-1]
+        )
 
     run("ours"), run("reference")  # the first of each fills the disk's cache
     return row(title, [(run("ours"), run("reference")) for _ in range(repeats)], goal, unit)
@@ -317,7 +333,8 @@ PARTS: dict[str, Callable[[int], Iterator[dict[str, Any]]]] = {
         alone("step", round(1 / 0.7, 2), "MB", "peak memory of a training step, DeiT-S", 1) for _ in range(1)
     ),
     "first": lambda n: (
-        alone("first", round(1 / 0.3, 2), "s", "import and first prediction, DeiT-S", 5) for _ in range(1)
+        alone("first", round(1 / 0.3, 2), "s", f"import and first prediction, DeiT-S{when}", 5, compiled=compiled)
+        for when, compiled in (("", True), (", as just installed", False))
     ),
 }
 

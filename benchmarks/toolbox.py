@@ -136,6 +136,35 @@ def pipeline(found: Any) -> Any:
     return run
 
 
+def transformed(
+    found: Any, image: Path, size: tuple[int, int], box: tuple[int, ...], flipped: bool, adjustments: tuple
+) -> Tensor:
+    """What the toolbox's functions make of an image file with these parameters, called as its transforms call them."""
+    import mmcv
+    from mmseg.datasets.transforms import PhotoMetricDistortion
+    from mmseg.registry import MODELS
+
+    changed = PhotoMetricDistortion().convert
+    top, left, bottom, right = box
+    picture = mmcv.imresize(mmcv.imread(str(image)), size[::-1])[top:bottom, left:right]
+    picture = mmcv.imflip(picture) if flipped else picture
+    for name, amount in adjustments:
+        if name in ("brightness", "contrast"):
+            picture = changed(picture, **{"beta" if name == "brightness" else "alpha": amount})
+            continue
+        hsv = mmcv.bgr2hsv(picture)
+        if name == "saturation":
+            hsv[..., 1] = changed(hsv[..., 1], alpha=amount)
+        else:
+            hsv[..., 0] = (hsv[..., 0].astype(int) + amount) % 180
+        picture = mmcv.hsv2bgr(hsv)
+    pixels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+    data = samples(torch.zeros(1, *pixels.shape[1:], dtype=torch.int64))
+    return MODELS.build(found.model.data_preprocessor)({"inputs": [pixels], "data_samples": data}, training=True)[
+        "inputs"
+    ][0]
+
+
 def scores(pairs: list[tuple[np.ndarray, np.ndarray]], classes: int) -> dict[str, float]:
     """mIoU, mAcc and aAcc of (labels, prediction) by the toolbox's metric."""
     from mmengine.logging import MMLogger

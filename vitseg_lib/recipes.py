@@ -9,11 +9,10 @@ Source of the published rows: mmsegmentation 0.17, UPerNet with ViT backbones on
 import difflib
 from dataclasses import dataclass, replace
 
-import torch
-
 from vitseg_lib.model.encoder import Encoder
 from vitseg_lib.model.neck import MultiLevelNeck
 from vitseg_lib.model.segmenter import Segmenter
+from vitseg_lib.model.unfilled import unfilled
 from vitseg_lib.model.upernet import AuxiliaryHead, UPerHead
 
 
@@ -100,7 +99,7 @@ def build_model(recipe: Recipe, num_classes: int = 150) -> Segmenter:
 
 def count_parameters(recipe: Recipe, num_classes: int = 150) -> int:
     """How many numbers the recipe's model learns, the auxiliary head's included; nothing is allocated."""
-    with torch.device("meta"):
+    with unfilled():
         return sum(p.numel() for p in build_model(recipe, num_classes).parameters())
 
 

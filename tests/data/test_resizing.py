@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from vitseg_lib.data import transforms
-from vitseg_lib.data.transforms import fit_size, resize_and_crop, resize_image, resize_labels
+from vitseg_lib.data.transforms import fit_size, resize_image, resize_labels
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (37, 53, 3), dtype=np.uint8)
@@ -42,21 +42,9 @@ def test_images_are_resized_as_by_the_formula(size):
     exact = rows[:, left] * (1 - across)[:, None] + rows[:, right] * across[:, None]
     resized = resize_image(IMAGE, size)
     assert resized.dtype == np.uint8 and resized.shape == (*size, 3)
-    assert np.abs(resized - exact).max() <= 0.5 + 1e-3
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_resizing_what_is_kept_is_keeping_of_what_is_resized(size):
-    whole = resize_image(IMAGE, size)
-    rng = np.random.default_rng(0)
-    boxes = [(0, 0, 1, 1), (size[0] - 1, size[1] - 1, *size), (0, 0, *size), (size[0] // 2, size[1] // 2, *size)]
-    boxes += [(0, size[1] // 3, size[0], size[1] // 3 + 1)]
-    # To the last bit where the processor adds products without rounding them, as x86 does; else within one level.
-    most = 0 if torch.backends.cpu.get_cpu_capability().startswith("AVX") else 1
-    for box in boxes + [transforms.random_box(rng, *size, 16) for _ in range(10)]:
-        part, expected = resize_and_crop(IMAGE, size, box), transforms.crop_array(whole, box)
-        assert part.shape == expected.shape
-        assert np.abs(part.astype(int) - expected).max() <= most
+    assert np.abs(resized - exact).max() < 1  # rounded weights, and three times a rounded result
+    torchs = F.interpolate(torch.from_numpy(IMAGE).permute(2, 0, 1)[None].float(), size=size, mode="bilinear")[0]
+    assert np.abs(resized - torchs.round().permute(1, 2, 0).numpy()).max() <= 1
 
 
 def test_no_antialias():

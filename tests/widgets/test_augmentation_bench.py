@@ -74,7 +74,11 @@ def taken(image: np.ndarray, labels: np.ndarray, parameters: dict, crop: int) ->
 
 
 def assert_the_library_agrees(page, pair, crop: int) -> dict:
-    """Masks are the same; images are within a grey level up to the flip; colours exact for the same image."""
+    """Masks are the same; images within a grey level up to the flip.
+
+    Brightness and contrast are exact for the same image. On the way back from HSV OpenCV may be a level off the
+    formula, and the step after it makes more of that.
+    """
     parameters = shown(page)[2]
     ours = taken(*pair, parameters, crop)
     for step in STEPS:
@@ -86,9 +90,11 @@ def assert_the_library_agrees(page, pair, crop: int) -> dict:
         else:
             recoloured = apply_adjustments(flipped, parameters["adjustments"])
             height, width = recoloured.shape[:2]
-            np.testing.assert_array_equal(image[:height, :width], recoloured)
-            far = np.abs(image - ours[step][0].astype(int)) > 2
-            assert far.mean() < 1e-3  # a grey level apart before a change of hue may be more after it
+            by_hsv = {"saturation", "hue"} & {name for name, _ in parameters["adjustments"]}
+            for made, expected in ((image[:height, :width], recoloured), (image, ours[step][0])):
+                apart = np.abs(made - expected.astype(int))
+                assert (apart > 2).mean() < 5e-3
+            assert by_hsv or np.array_equal(image[:height, :width], recoloured)
     return parameters
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from argparse import Namespace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,11 @@ def load_model(recipe: Any, source: str, *, num_classes: int) -> Any:
 
     from vitseg_lib import recipes
     from vitseg_lib.model import weights
+    from vitseg_lib.model.unfilled import unfilled
 
     torch.manual_seed(0)
-    model = recipes.build_model(recipe, num_classes).eval()
+    with nullcontext() if source == "random" else unfilled():
+        model = recipes.build_model(recipe, num_classes).eval()
     if source == "published":
         if recipe.published is None:
             raise InputError(f"Nobody published weights for {recipe.name}: pass a file.")

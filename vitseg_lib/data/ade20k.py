@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from vitseg_lib.data.classes import IGNORED, Classes, ade20k_classes, parse_classes, read_classes  # noqa: F401
+from vitseg_lib.data.opencv import cv2
 from vitseg_lib.data.photos import opened, read_image, write_image
 from vitseg_lib.files import InputError
 
@@ -101,21 +102,23 @@ def read_labels(path: str | Path, classes: Classes) -> np.ndarray:
     """
     with opened(path) as image:
         require_mask(image, path)
-        raw = np.array(image)
-    labels = np.take(_label_table(classes), raw)
-    if (labels < 0).any():
+        raw = np.asarray(image)
+    labels, unknown = (cv2.LUT(raw, table) for table in _label_tables(classes))
+    if unknown.any():
         first = int(classes.zero_is_other)
         known = f"{len(classes)} classes, values {first} to {len(classes) - 1 + first}"
         raise InputError(
-            f"{path} holds the label {raw[labels < 0][0]}, outside the data set's {known}: correct the mask, or list "
+            f"{path} holds the label {raw[unknown > 0][0]}, outside the data set's {known}: correct the mask, or list "
             "its classes in classes.json."
         )
-    return labels.astype(np.uint8)
+    return labels
 
 
 @lru_cache(maxsize=8)
-def _label_table(classes: Classes) -> np.ndarray:
-    return classes.labels_of_values()
+def _label_tables(classes: Classes) -> tuple[np.ndarray, np.ndarray]:
+    """The label of each value, and whether it has none, both uint8 (256,)."""
+    labels = classes.labels_of_values()
+    return labels.astype(np.uint8), (labels < 0).astype(np.uint8)
 
 
 def write_labels(path: str | Path, labels: np.ndarray, classes: Classes, *, overwrite: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Decoded pairs on the disk: reading one again costs neither JPEG nor PNG, and of its rows only those that are used.
+"""Decoded pairs on the disk: reading one again costs neither JPEG nor PNG.
 
 A pair takes 4 · H · W bytes, 1.4 MB for most of ADE20K's, some 27 GB for its training split.
 """
@@ -28,18 +28,18 @@ class DecodedCache:
         self.writes = True
 
     def read(self, image_path: str | Path, label_path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-        """Read an image, uint8 (H, W, 3), and its labels, uint8 (H, W), not to be written to; raises as `read_pair`."""
+        """Read an image, uint8 (H, W, 3), and its labels, uint8 (H, W); raises as `read_pair`."""
         try:
             entry = self._entry(Path(image_path), Path(label_path))
         except OSError:  # a file is missing or hidden, which read_pair says better
             return read_pair(image_path, label_path, self.classes)
-        planes = _loaded(entry)
-        if planes is None:
+        rows = _loaded(entry)
+        if rows is None:
             image, labels = read_pair(image_path, label_path, self.classes)
-            planes = np.concatenate([image.transpose(2, 0, 1), labels[None]])
-            planes.flags.writeable = False
-            self._keep(entry, planes)
-        return planes[:3].transpose(1, 2, 0), planes[3]
+            rows = np.concatenate([image.reshape(len(image), -1), labels], axis=1)
+            self._keep(entry, rows)
+        height, width = rows.shape[0], rows.shape[1] // 4
+        return rows[:, : 3 * width].reshape(height, width, 3), rows[:, 3 * width :]
 
     def _entry(self, *paths: Path) -> Path:
         """Name the pair's entry by all that its content depends on."""
@@ -50,21 +50,21 @@ class DecodedCache:
         name = key.hexdigest()
         return self.folder / name[:2] / f"{name[2:32]}.npy"
 
-    def _keep(self, entry: Path, planes: np.ndarray) -> None:
+    def _keep(self, entry: Path, rows: np.ndarray) -> None:
         if not self.writes:
             return
         try:
             with atomic_path(entry) as temporary:
-                np.save(temporary, planes)
+                np.save(temporary, rows)
         except (InputError, OSError) as error:
             self.writes = False
             warnings.warn(f"Decoded pictures are not kept from here on. {error}", stacklevel=3)
 
 
 def _loaded(entry: Path) -> np.ndarray | None:
-    """Map an entry into memory, uint8 (4, H, W): red, green, blue and labels; None if it is missing or damaged."""
+    """Read an entry, uint8 (H, 4 · W): rows of an image, each followed by its labels; None if damaged."""
     try:
-        planes = np.load(entry, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+        rows = np.load(entry, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return planes if planes.dtype == np.uint8 and planes.ndim == 3 and len(planes) == 4 else None
+    return rows if rows.dtype == np.uint8 and rows.ndim == 2 and rows.shape[1] % 4 == 0 else None

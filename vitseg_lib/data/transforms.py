@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 
 from vitseg_lib.data.colour import apply_adjustments, draw_adjustments
+from vitseg_lib.data.opencv import cv2
 
 IGNORED = 255
-STRIP = 64  # rows that are resized at a time
 MEAN = (123.675, 116.28, 103.53)  # ImageNet's, red, green and blue, in grey levels
 STD = (58.395, 57.12, 57.375)
 
@@ -32,45 +32,11 @@ def fit_size(height: int, width: int, scale: tuple[int, int] = (2048, 512)) -> t
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize an image to (height, width): bilinear, half-pixel centres, no antialias, rounded to uint8."""
-    if image.shape[:2] == tuple(size):
-        return image.copy()
-    resized = F.interpolate(_to_planes(image)[None], size=tuple(size), mode="bilinear", align_corners=False)
-    return resized[0].round_().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    """Resize an image to (height, width): bilinear, half-pixel centres, no antialias, rounded to uint8.
 
-
-def resize_and_crop(image: np.ndarray, size: tuple[int, int], box: Box) -> np.ndarray:
-    """`crop_array(resize_image(image, size), box)`, of which only what the box keeps is made.
-
-    The four products are added up in the order of `F.interpolate`, and without being rounded before where the
-    processor can do that, so that the last bits are its own, too.
+    Source: OpenCV's `resize`, as in the reference. Its weights are rounded to 1/2048: a value may be a level off.
     """
-    top, left, bottom, right = box
-    if image.shape[:2] == tuple(size):
-        return image[top:bottom, left:right].copy()
-    upper, lower, down = _neighbours(image.shape[0], size[0], top, bottom)
-    first, second, across = _neighbours(image.shape[1], size[1], left, right)
-    start = upper[0].item()
-    planes = np.ascontiguousarray(image[start : lower[-1] + 1].transpose(2, 0, 1))
-    west, east = (torch.from_numpy(np.take(planes, columns, axis=2)).float() for columns in (first, second))
-    resized = np.empty((3, bottom - top, right - left), np.uint8)
-    for row in range(0, bottom - top, STRIP):  # what is made on the way to the result then fits the processor's cache
-        rows = slice(row, row + STRIP)
-        above, below, weight = upper[rows] - start, lower[rows] - start, down[rows, None]
-        blend = east.index_select(1, above).mul_((1 - weight) * across)
-        blend.addcmul_(west.index_select(1, above), (1 - weight) * (1 - across))
-        blend.addcmul_(west.index_select(1, below), weight * (1 - across))
-        blend.addcmul_(east.index_select(1, below), weight * across)
-        np.rint(blend.numpy(), out=resized[:, rows], casting="unsafe")
-    return resized.transpose(1, 2, 0)
-
-
-def _neighbours(old: int, new: int, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The two old pixels around each of the new ones from `start` to `stop`, and the second one's weight."""
-    at = np.float64(np.float32(old) / np.float32(new)) * (np.arange(start, stop) + 0.5) - 0.5
-    at = torch.from_numpy(at).float().clamp(min=0)
-    first = at.long().clamp(max=old - 1)
-    return first, (first + 1).clamp(max=old - 1), at - first
+    return cv2.resize(image, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -78,7 +44,8 @@ def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     height, width = labels.shape
     rows = np.arange(size[0]) * height // size[0]
     columns = np.arange(size[1]) * width // size[1]
-    return np.take(np.take(labels, columns, axis=1), rows, axis=0)
+    across = np.take(cv2.transpose(labels), columns, axis=0)  # turned, for rows are copied quicker than columns
+    return np.take(cv2.transpose(across), rows, axis=0)
 
 
 def random_scale(rng: np.random.Generator, scale: tuple[int, int], ratio_range: tuple[float, float]) -> tuple[int, int]:
@@ -96,7 +63,7 @@ def random_box(rng: np.random.Generator, height: int, width: int, crop: int) -> 
 
 def largest_class_share(labels: np.ndarray) -> float:
     """Return the share, 0 to 1, of the commonest class among the pixels not ignored; 1 if there are none."""
-    counts = torch.bincount(torch.from_numpy(labels.flatten()), minlength=256)[:IGNORED].numpy()
+    counts = cv2.calcHist([labels], [0], None, [256], [0, 256])[:IGNORED].astype(int)
     return float(counts.max() / counts.sum()) if counts.any() else 1.0
 
 
@@ -119,7 +86,7 @@ def crop_array(array: np.ndarray, box: Box) -> np.ndarray:
 
 def flip(array: np.ndarray) -> np.ndarray:
     """Mirror an image or labels, left to right."""
-    return array[:, ::-1]
+    return cv2.flip(array, 1)
 
 
 def normalise(image: np.ndarray, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> torch.Tensor:
@@ -135,7 +102,7 @@ def denormalise(pixels: torch.Tensor, mean: tuple[float, ...] = MEAN, std: tuple
 
 def _to_planes(image: np.ndarray) -> torch.Tensor:
     """Copy uint8 (H, W, 3) to float32 (3, H, W), in grey levels."""
-    return torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32, order="C"))
+    return torch.stack([torch.from_numpy(plane) for plane in cv2.split(image)]).float()
 
 
 def _per_channel(values: tuple[float, ...]) -> torch.Tensor:
@@ -145,8 +112,10 @@ def _per_channel(values: tuple[float, ...]) -> torch.Tensor:
 def pad(pixels: torch.Tensor, labels: np.ndarray, crop: int) -> tuple[torch.Tensor, np.ndarray]:
     """Fill up right and bottom to `crop` × `crop`: pixels (3, H, W) with 0, labels (H, W) with 255."""
     bottom, right = (max(crop - side, 0) for side in labels.shape)
+    if not (bottom or right):
+        return pixels, labels
     padded = np.pad(labels, ((0, bottom), (0, right)), constant_values=IGNORED)
-    return F.pad(pixels, (0, right, 0, bottom)) if bottom or right else pixels, padded
+    return F.pad(pixels, (0, right, 0, bottom)), padded
 
 
 class Step(NamedTuple):
@@ -157,7 +126,7 @@ class Step(NamedTuple):
 
     name: str
     parameters: dict[str, Any]
-    image: np.ndarray | torch.Tensor | None
+    image: np.ndarray | torch.Tensor
     labels: np.ndarray
 
 
@@ -182,28 +151,20 @@ class TrainPipeline:
         self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return pixels, float32 (3, crop, crop), and labels, uint8 (crop, crop), for an image and its labels."""
-        *_, last = self.steps(image, labels, rng, whole=False)
+        *_, last = self.steps(image, labels, rng)
         return last.image, torch.from_numpy(last.labels)
 
-    def steps(
-        self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator, *, whole: bool = True
-    ) -> Iterator[Step]:
-        """Yield each of the eight steps as it is taken; the first two were taken by whoever read the pair.
-
-        The whole resized image is made to be shown. If it is not wanted `whole`, the step "resize" goes without an
-        image, and the crop resizes no more than it keeps, to the same pixels.
-        """
+    def steps(self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Iterator[Step]:
+        """Yield each of the eight steps as it is taken; the first two were taken by whoever read the pair."""
         yield Step("read", {}, image, labels)
         yield Step("shift labels", {}, image, labels)
 
         size = fit_size(*labels.shape, random_scale(rng, self.scale, self.ratio_range))
-        labels = resize_labels(labels, size)
-        resized = resize_image(image, size) if whole else None
-        yield Step("resize", {"size": size}, resized, labels)
+        image, labels = resize_image(image, size), resize_labels(labels, size)
+        yield Step("resize", {"size": size}, image, labels)
 
         box = crop_box(labels, self.crop, rng, max_class_share=self.max_class_share)
-        image = crop_array(resized, box) if whole else resize_and_crop(image, size, box)
-        labels = crop_array(labels, box)
+        image, labels = crop_array(image, box), crop_array(labels, box)
         yield Step("crop", {"box": box}, image, labels)
 
         if flipped := bool(rng.random() < self.hflip):

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vitseg_lib.engine.loss import segmentation_loss
 from vitseg_lib.model.plain import plainly
+from vitseg_lib.model.unfilled import unfilled
 from vitseg_lib.recipes import Recipe, build_model, count_parameters
 
 PARTS = ("encoder", "neck", "head", "auxiliary_head")
@@ -24,7 +25,7 @@ def operations(recipe: Recipe, num_classes: int = 150) -> dict[str, int]:
     activations and resizes, about a hundredth, are not. Nothing is allocated or computed. It is the architecture's
     work, done plainly; the library's shortcuts save some of it.
     """
-    with torch.device("meta"):
+    with unfilled():
         model = build_model(recipe, num_classes).eval()
         pixels = torch.empty(1, 3, recipe.crop, recipe.crop)
     with plainly(), FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -51,7 +52,7 @@ def kept_bytes(recipe: Recipe, num_classes: int = 150, *, batch: int = 2) -> int
     4 · depth · batch · heads · (1 + N)² bytes; the library's shortcuts save most of these. What a backward needs for
     itself is not in it, so a real peak is higher. Nothing is allocated or computed.
     """
-    with torch.device("meta"):
+    with unfilled():
         model = build_model(recipe, num_classes).train()
         pixels = torch.empty(batch, 3, recipe.crop, recipe.crop)
         labels = torch.empty(batch, recipe.crop, recipe.crop, dtype=torch.long)

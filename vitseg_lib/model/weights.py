@@ -1,8 +1,8 @@
 """Weights in and out: published mmsegmentation checkpoints, timm, and our own safetensors.
 
-Every loader is strict in both directions: it fills each tensor of the model and uses each tensor of the source, or
-it raises and names what does not fit. Weights that load "successfully" and are not used are the field's most costly
-mistake (43 → 20 mIoU; open-mmlab/mmsegmentation issues 1288, 1933, 1166). Nothing pickled is ever executed.
+Every loader is strict both ways: it fills each tensor of the model and uses each of the source, or names what does
+not fit. Weights that load "successfully" and are not used are the field's most costly mistake (43 → 20 mIoU;
+open-mmlab/mmsegmentation issues 1288, 1933, 1166). Nothing pickled is ever executed.
 """
 
 import json
@@ -212,10 +212,8 @@ def _fit_position(embedding: Tensor, grid: tuple[int, int], label: str) -> Tenso
     rows = embedding.shape[1] if embedding.ndim == 3 else 0
     side = math.isqrt(max(rows - 1, 0))
     if side < 1 or side * side + 1 != rows:
-        raise InputError(
-            f"{label}: its position embedding has {rows} rows, not one class row and a square grid; "
-            "use the weights of a plain, non-distilled ViT or DeiT."
-        )
+        told = f"{label}: its position embedding has {rows} rows, not one class row and a square grid; "
+        raise InputError(told + "use the weights of a plain, non-distilled ViT or DeiT.")
     return resize_position_embedding(embedding.float(), (side, side), grid)
 
 
@@ -233,9 +231,10 @@ def _fill(module: nn.Module, state: StateDict, label: str) -> None:
     ]
     if told := ", ".join(f"{len(found)} {what} ({_some(found)})" for what, found in faults if found):
         raise InputError(f"{label}: these weights are another model's: {told}; choose the matching recipe or classes.")
-    if broken := [key for key, v, _ in both if not v.float().isfinite().all()]:
+    if broken := [key for key, v, _ in both if not torch.stack(v.float().aminmax()).isfinite().all()]:
         raise InputError(f"{label}: {_some(broken)} hold numbers that are not finite; fetch it or train it again.")
-    module.load_state_dict(state)
+    takes = any(tensor.is_meta for tensor in own.values())  # without numbers of its own it takes these very tensors
+    module.load_state_dict({key: value.to(own[key].dtype) for key, value in state.items()}, assign=takes)
 
 
 def _shape(tensor: Tensor) -> str:
