@@ -17,8 +17,9 @@ from vitseg_lib.files import InputError, atomic_path
 class DecodedCache:
     """Reads pairs as `ade20k.read_pair` does, and keeps them in `folder`, a file a pair, for the next time.
 
-    A pair whose files or classes have changed, or whose entry is damaged, is decoded anew. Any number of processes
-    may share a folder. Where it cannot be written, pairs are decoded every time, and one warning says so.
+    A pair whose files or classes have changed, or whose entry is damaged, is decoded anew; the old entry of changed
+    files stays until somebody empties the folder. Any number of processes may share one. Where it cannot be written,
+    pairs are decoded every time, and one warning says so.
     """
 
     def __init__(self, folder: str | Path, classes: Classes) -> None:

@@ -48,10 +48,11 @@ def convolve_joined(maps: list[Tensor], conv: nn.Conv2d, size: tuple[int, int]) 
     pairs = list(zip(maps, weights, strict=True))
     ready = [pair for pair in pairs if pair[0].shape[-2:] == size]
     x, weight = (torch.cat(part, dim=1) if len(ready) > 1 else part[0] for part in zip(*ready, strict=True))
-    return sum(
-        (convolve_resized(x, weight, size) for x, weight in pairs if x.shape[-2:] != size),
-        start=F.conv2d(x, weight, padding=1),
-    )
+    total = F.conv2d(x, weight, padding=1)
+    for x, weight in pairs:
+        if x.shape[-2:] != size:
+            total += convolve_resized(x, weight, size)
+    return total
 
 
 def convolve_resized(x: Tensor, weight: Tensor, size: tuple[int, int]) -> Tensor:

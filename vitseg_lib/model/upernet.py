@@ -17,7 +17,7 @@ class ConvBlock(nn.Sequential):
         padding = kernel_size // 2
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, bias=False)
         self.norm = nn.BatchNorm2d(out_channels)
-        self.activation = nn.ReLU()
+        self.activation = nn.ReLU(inplace=True)  # BatchNorm's backward needs its input only
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
 
 
