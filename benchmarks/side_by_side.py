@@ -334,7 +334,7 @@ PARTS: dict[str, Callable[[int], Iterator[dict[str, Any]]]] = {
     ),
     "first": lambda n: (
         alone("first", round(1 / 0.3, 2), "s", f"import and first prediction, DeiT-S{when}", 5, compiled=compiled)
-        for when, compiled in (("", True), (", as just installed", False))
+        for when, compiled in (("", True), (", nothing compiled yet", False))
     ),
 }
 
