@@ -1,4 +1,4 @@
-"""The chapters that read ADE20K: run where VITSEG_DATA names it, with no error and the real images; kept, on drawings."""
+"""The chapters that read ADE20K: run on the real images where VITSEG_DATA names them, and kept on the drawings."""
 
 import os
 from collections.abc import Iterable
