@@ -66,14 +66,21 @@ def test_other_classes_and_other_places_have_entries_of_their_own(tmp_path):
             assert_reads(DecodedCache(tmp_path / "cache", classes), paths)
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"no array", "cut", "other", "object"])
+OTHERS = {
+    "other": np.zeros((4, 4), np.float32),
+    "of an older form": np.zeros((4, 20, 24), np.uint8),
+    "object": np.array([{}]),
+}
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"no array", "cut", *OTHERS])
 def test_a_damaged_entry_is_replaced(tmp_path, damage):
     paths, cache = write(tmp_path), DecodedCache(tmp_path / "cache", CLASSES)
     cache.read(*paths)
     (entry,) = entries(tmp_path / "cache")
     whole = entry.read_bytes()
-    if damage in ("other", "object"):
-        np.save(entry, np.zeros((4, 4), np.float32) if damage == "other" else np.array([{}]), allow_pickle=True)
+    if damage in OTHERS:
+        np.save(entry, OTHERS[damage], allow_pickle=True)
     else:
         entry.write_bytes(whole[:-100] if damage == "cut" else damage)
     assert_reads(cache, paths)
