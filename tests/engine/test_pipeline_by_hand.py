@@ -66,26 +66,27 @@ def fitted(height: int, width: int, scale: tuple[int, int]) -> tuple[int, int]:
 
 
 def neighbours(new: int, old: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each new pixel, the two old ones whose centres lie around its own, and how far it is past the first."""
-    half = np.float32(0.5)
-    centre = (np.arange(new, dtype=np.float32) + half) * (np.float32(old) / np.float32(new)) - half
-    centre = np.clip(centre, 0, old - 1)
-    first = centre.astype(int)
-    return first, np.minimum(first + 1, old - 1), (centre - first).astype(np.float32)
+    """For each new pixel, the old one before its centre, its weight and the next one's, in 2048ths."""
+    centre = ((np.arange(new) + 0.5) * (old / new) - 0.5).astype(np.float32)
+    first = np.floor(centre).astype(int)
+    past = centre - first
+    return first, np.rint((1 - past) * 2048).astype(int), np.rint(past * 2048).astype(int)
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bilinear between the four nearest pixels, however far the image shrinks; then the nearest grey level.
+    """Bilinear between the four nearest pixels, however far the image shrinks, in whole numbers.
 
-    In single precision and first along the rows, as PyTorch does it: otherwise ten times as many values, about one in
-    a thousand, lie on the other side of a half and end one grey level away.
+    Columns first, then rows, with the bits that OpenCV drops on the way. Beyond the first and the last column it takes
+    that column; beyond the first and the last row it blends that row with itself.
     """
-    top, bottom, down = neighbours(size[0], image.shape[0])
-    left, right, along = neighbours(size[1], image.shape[1])
-    down, along = down[:, None, None], along[:, None]
-    levels = image.astype(np.float32)
-    columns = levels[:, left] * (1 - along) + levels[:, right] * along
-    return np.rint(columns[top] * (1 - down) + columns[bottom] * down).astype(np.uint8)
+    (height, width), levels = image.shape[:2], image.astype(int)
+    left, near, far = neighbours(size[1], width)
+    beyond = (left < 0) | (left >= width - 1)
+    near, far = (np.where(beyond, alone, weight)[:, None] for alone, weight in ((2048, near), (0, far)))
+    columns = levels[:, left.clip(0, width - 1)] * near + levels[:, (left + 1).clip(0, width - 1)] * far >> 4
+    top, near, far = neighbours(size[0], height)
+    upper, lower = columns[top.clip(0, height - 1)], columns[(top + 1).clip(0, height - 1)]
+    return ((upper * near[:, None, None] >> 16) + (lower * far[:, None, None] >> 16) + 2 >> 2).astype(np.uint8)
 
 
 def normalised(image: np.ndarray) -> np.ndarray:

@@ -337,7 +337,8 @@ def test_the_prediction_is_the_newest_one_before_the_step(opened):
 def test_it_plays_and_pauses(opened):
     _, page, _ = opened
     page.get_by_role("button", name="Play the run from this step").press("Enter")
-    page.wait_for_function("document.querySelector('input[type=range]').value > 20")
+    place = "document.querySelector('input[type=range]').value"  # 199 until the first frame of the play
+    page.wait_for_function(f"{place} > 20 && {place} < 150")
     page.get_by_role("button", name="Pause").press("Enter")
     frame(page)
     now = page.locator("input[type=range]").input_value()
