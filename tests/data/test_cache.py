@@ -73,7 +73,14 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"no array", "cut", *OTHERS])
+VAST = (
+    b"\x93NUMPY\x01\x00v\x00"
+    + b"{'descr': '|u1', 'fortran_order': False, 'shape': (999999999, 99999996), }".ljust(117)
+    + b"\n"
+)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"no array", VAST, "cut", *OTHERS])
 def test_a_damaged_entry_is_replaced(tmp_path, damage):
     paths, cache = write(tmp_path), DecodedCache(tmp_path / "cache", CLASSES)
     cache.read(*paths)

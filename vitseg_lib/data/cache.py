@@ -66,6 +66,6 @@ def _loaded(entry: Path) -> np.ndarray | None:
     """Read an entry, uint8 (H, 4 · W): rows of an image, each followed by its labels; None if damaged."""
     try:
         rows = np.load(entry, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, MemoryError):  # the last for a header that claims a size without end
         return None
     return rows if rows.dtype == np.uint8 and rows.ndim == 2 and rows.shape[1] % 4 == 0 else None

@@ -1,6 +1,6 @@
 """OpenCV with one thread: a picture is too small to share, and a worker forked beside a pool of them may wait for ever.
 
-from vitseg_lib.data.opencv import cv2
+Whatever uses `cv2` in this library imports it from here.
 """
 
 import cv2
