@@ -24,7 +24,9 @@ import torch
 from torch import nn
 
 from vitseg_lib import files, recipes
+from vitseg_lib.data.classes import read_classes
 from vitseg_lib.engine import training
+from vitseg_lib.engine.checkpoints import RunSettings
 from vitseg_lib.recipes import Recipe
 
 RESULTS = Path(__file__).parent / "results" / "ablation.json"
@@ -36,7 +38,7 @@ def leave(model: nn.Module) -> None:
 
 def without_position(model: nn.Module) -> None:
     """Fix the position embedding at zero: the encoder no longer knows where a patch is."""
-    nn.init.zeros_(model.encoder.position_embedding).requires_grad_(False)
+    nn.init.zeros_(model.encoder.pos_embed).requires_grad_(False)
 
 
 def variants(base: Recipe) -> dict[str, tuple[Recipe, Callable[[nn.Module], None]]]:
@@ -45,7 +47,7 @@ def variants(base: Recipe) -> dict[str, tuple[Recipe, Callable[[nn.Module], None
     return {
         "as it is": (base, leave),
         "no position embedding": (base, without_position),
-        "only the last layer tapped": (replace(base, taps=(last,) * len(base.taps)), leave),
+        "only the last layer tapped": (replace(base, out_indices=(last,) * len(base.out_indices)), leave),
         "no auxiliary loss": (replace(base, aux_weight=0.0), leave),
         "with the neck": (replace(base, neck=True), leave),
         "with the final LayerNorm": (replace(base, final_norm=True), leave),
@@ -59,14 +61,11 @@ def variants(base: Recipe) -> dict[str, tuple[Recipe, Callable[[nn.Module], None
 def run(recipe: Recipe, change: Callable[[nn.Module], None], root: Path, seed: int) -> float:
     """Train one variant with one seed and return its mIoU on the validation scenes."""
 
-    def build(*arguments, **options) -> nn.Module:
-        model = training.starting_model(*arguments, **options)
-        change(model)
-        return model
-
+    model = training.starting_model(recipe, len(read_classes(root)), seed=seed, pretrained=recipe.pretrained)
+    change(model)
     with tempfile.TemporaryDirectory() as out:
-        progress = sys.stderr.isatty()
-        result = training.train(recipe, root, Path(out) / "run", seed=seed, progress=progress, build=build)
+        settings = RunSettings(recipe=recipe, data=root, out=Path(out) / "run", seed=seed)
+        result = training.train(settings, model=model, progress=sys.stderr.isatty())
     if result is None:
         raise SystemExit("stopped; run the same command again to go on")
     return result["mIoU"]

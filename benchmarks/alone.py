@@ -19,16 +19,16 @@ MB = 1024  # of the kilobytes that Linux counts in
 def first_ours(recipe_name: str, folder: Path) -> None:
     """Import, build, load, predict one file."""
     from vitseg_lib import recipes
-    from vitseg_lib.data.photos import read_image
-    from vitseg_lib.engine.inference import predict
+    from vitseg_lib.data.image_io import read_image
+    from vitseg_lib.engine.fast_inference import fast_predict
     from vitseg_lib.model import weights
-    from vitseg_lib.model.unfilled import unfilled
+    from vitseg_lib.model.fast import fast
 
     recipe = recipes.get(recipe_name)
-    with unfilled():
+    with recipes.meta_init():
         model = recipes.build_model(recipe).eval()
     weights.load(model, folder / "ours.safetensors")
-    predict(model, read_image(folder / "photo.jpg"), recipe)
+    fast_predict(fast(model), read_image(folder / "photo.jpg"), recipe)
 
 
 def first_reference(recipe_name: str, folder: Path) -> None:
@@ -49,10 +49,11 @@ def step_ours(recipe_name: str, folder: Path) -> None:
     from vitseg_lib import recipes
     from vitseg_lib.engine.schedule import build_optimizer
     from vitseg_lib.engine.training import training_step
+    from vitseg_lib.model.fast import fast
 
     pixels, labels = torch.load(folder / "batch.pt", weights_only=True)
     recipe = recipes.get(recipe_name)
-    model = recipes.build_model(recipe).train()
+    model = fast(recipes.build_model(recipe).train())
     optimizer = build_optimizer(model, recipe)
     for _ in range(2):
         training_step(model, optimizer, pixels, labels, lr=6e-5, aux_weight=recipe.aux_weight)

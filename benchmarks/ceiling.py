@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitseg_lib import files, recipes
-from vitseg_lib.engine.inference import View, best_class
+from vitseg_lib.engine.fast_inference import argmax_labels, upsampled
+from vitseg_lib.engine.fast_loss import chunked_segmentation_loss
 from vitseg_lib.engine.loss import segmentation_loss
 from vitseg_lib.engine.metrics import ConfusionMatrix
 from vitseg_lib.engine.schedule import build_optimizer
 from vitseg_lib.model.attention import SelfAttention
-from vitseg_lib.model.linear import Linear
-from vitseg_lib.model.plain import plainly
-from vitseg_lib.model.resizing import convolve_resized, resize
+from vitseg_lib.model.fast import convolve_concat, convolve_resized, fast
+from vitseg_lib.model.upernet import resize
 
 RECIPE = recipes.get("deit_s16_mln_160k")
 BATCH, SIDE, CLASSES = 2, 512, 150
@@ -54,7 +54,7 @@ def ceiling(repeats: int) -> dict[str, float]:
     maps, weight = torch.randn(2, 512, 64, 64), torch.randn(512, 512, 3, 3)
     maps = maps.contiguous(memory_format=torch.channels_last)
     block, into = torch.randn(2**25), torch.empty(2**25)
-    tokens, linear = torch.randn(BATCH, 1025, 384), Linear(384, 1536)
+    tokens, linear = torch.randn(BATCH, 1025, 384), fast(nn.Linear(384, 1536))
     return {
         "matrix product, GFLOP/s": 2 * a.numel() * 4096 / best(lambda: a @ b, repeats) / 1e9,
         "3×3 convolution, GFLOP/s": 2
@@ -84,51 +84,58 @@ def with_backward(part: Callable[..., Any], *inputs: Any) -> Callable[[], None]:
 
 
 def parts(repeats: int, top: float) -> list[dict[str, Any]]:
-    """A row for each part of a step: operations as the plain way has them and as done, time, share of the ceiling."""
+    """A row for each part of a step: operations of the plain model and of the fast one, time, share of the ceiling."""
     model = recipes.build_model(RECIPE).train()
-    optimizer = build_optimizer(model, RECIPE)
-    encoder, pixels = model.encoder, torch.randn(BATCH, 3, SIDE, SIDE)
-    labels = torch.randint(0, CLASSES, (BATCH, SIDE, SIDE))
+    optimizer, pixels = build_optimizer(model, RECIPE), torch.randn(BATCH, 3, SIDE, SIDE)
     with torch.no_grad():
-        maps = encoder(pixels)["encoder"]
-        levels = model.neck(maps)
-        logits = model.head(levels)
-    tokens, block = torch.randn(BATCH, 1025, RECIPE.width), encoder.blocks[0]
-    work = {
-        "12 × attention": (12, with_backward(lambda x: block.attention(block.norm1(x))[0], tokens)),
+        maps = fast(model).encoder(pixels)["encoder"]
+        levels = fast(model).neck(maps)
+    plain, quick = work_of(model, maps, levels), work_of(fast(model), maps, levels, is_fast=True)
+    rows = []
+    for name, (times, run) in {**quick, "optimiser": (1, optimizer.step)}.items():
+        took = times * best(run, repeats)
+        counts = [times * operations(side) for side in (plain.get(name, (1, run))[1], run)]
+        reached = counts[1] / took
+        rows.append({"part": name, "plain": counts[0], "done": counts[1], "seconds": took})
+        rows[-1] |= {"GFLOP/s": reached, "share": reached / top}
+    return rows
+
+
+def operations(run: Callable[[], None]) -> float:
+    """Billions of floating-point operations, by PyTorch's counter."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops() / 1e9
+
+
+def work_of(model: nn.Module, maps: list[Tensor], levels: list[Tensor], is_fast: bool = False) -> dict[str, tuple]:
+    """How often a step does each part, and the part itself, forward and backward."""
+    block, head = model.encoder.blocks[0], model.decode_head
+    tokens, labels = torch.randn(BATCH, 1025, RECIPE.embed_dim), torch.randint(0, CLASSES, (BATCH, SIDE, SIDE))
+    logits = torch.randn(BATCH, CLASSES, 128, 128)
+    loss = chunked_segmentation_loss if is_fast else segmentation_loss
+
+    def each(convs: nn.ModuleList) -> Callable[[list[Tensor]], list[Tensor]]:
+        return lambda x: [conv(y) for conv, y in zip(convs, x, strict=False)]
+
+    def fusion(x: list[Tensor]) -> Tensor:
+        block, size = head.fpn_bottleneck, (128, 128)
+        if is_fast:
+            return block.bn(convolve_concat(x, block.conv.weight, size)).relu_()
+        return block(torch.cat([resize(level, size) for level in x], dim=1))
+
+    return {
+        "12 × attention": (12, with_backward(lambda x: block.attn(block.norm1(x))[0], tokens)),
         "12 × MLP": (12, with_backward(lambda x: block.mlp(block.norm2(x)), tokens)),
         "neck": (1, with_backward(model.neck, maps)),
-        "pyramid pooling": (1, with_backward(model.head.pyramid, levels[3])),
-        "laterals": (1, with_backward(lambda x: [f(y) for f, y in zip(model.head.laterals, x, strict=False)], levels)),
-        "smooths": (
-            1,
-            with_backward(lambda x: [f(y) for f, y in zip(model.head.smooths, x, strict=False)], smoothed(levels)),
-        ),
-        "fusion": (1, with_backward(lambda x: model.head.fuse(x, (128, 128)), fused(levels))),
-        "classifier": (1, with_backward(model.head.classifier, torch.randn(BATCH, 512, 128, 128))),
+        "pyramid pooling": (1, with_backward(head.ppm, levels[3])),
+        "lateral convolutions": (1, with_backward(each(head.lateral_convs), levels)),
+        "FPN convolutions": (1, with_backward(each(head.fpn_convs), smoothed(levels))),
+        "fusion": (1, with_backward(fusion, fused(levels))),
+        "classifier": (1, with_backward(head.conv_seg, torch.randn(BATCH, 512, 128, 128))),
         "auxiliary head": (1, with_backward(model.auxiliary_head, levels[3])),
-        "loss of the logits": (1, with_backward(lambda x: segmentation_loss(x, labels), logits)),
-        "optimiser": (1, optimizer.step),
+        "loss of the logits": (1, with_backward(lambda x: loss(x, labels), logits)),
     }
-    rows = []
-    for name, (times, run) in work.items():
-        took, counts = times * best(run, repeats), []
-        for plain in (True, False):
-            with plainly() if plain else FlopCounterMode(display=False), FlopCounterMode(display=False) as counter:
-                run()
-            counts.append(times * counter.get_total_flops() / 1e9)
-        reached = counts[1] / took
-        rows.append(
-            {
-                "part": name,
-                "plain": counts[0],
-                "done": counts[1],
-                "seconds": took,
-                "GFLOP/s": reached,
-                "share": reached / top,
-            }
-        )
-    return rows
 
 
 def smoothed(levels: list[Tensor]) -> list[Tensor]:
@@ -145,21 +152,28 @@ def fused(levels: list[Tensor]) -> list[Tensor]:
 
 def shortcuts(repeats: int) -> list[dict[str, Any]]:
     """A row for each shortcut: (quick, plain) in turns."""
-    attention, tokens = SelfAttention(width=384, heads=6), torch.randn(BATCH, 1025, 384)
-    linear, labels = Linear(384, 1536), torch.randint(0, CLASSES, (BATCH, SIDE, SIDE))
+    attention, tokens = SelfAttention(embed_dim=384, num_heads=6), torch.randn(BATCH, 1025, 384)
+    fast_attention = fast(attention)
+    linear, labels = nn.Linear(384, 1536), torch.randint(0, CLASSES, (BATCH, SIDE, SIDE))
     logits, kernel = torch.randn(BATCH, CLASSES, 32, 32), nn.Parameter(torch.randn(512, 512, 3, 3))
     rng = np.random.default_rng(0)
     truth, found = (rng.integers(0, CLASSES, (512, 683)).astype(np.uint8) for _ in range(2))
     large = torch.randn(1, CLASSES, 32, 43)
     rows = {
         "attention: fused / readable": (
+            with_backward(lambda x: fast_attention(x)[0], tokens),
             with_backward(lambda x: attention(x)[0], tokens),
-            with_backward(lambda x: attention(x, return_weights=True)[0], tokens),
         ),
-        "linear layer: 1×1 convolution / matrix product": both(with_backward(linear, tokens)),
-        "loss: in strips / of full-size logits": both(with_backward(lambda x: segmentation_loss(x, labels), logits)),
+        "linear layer: 1×1 convolution / matrix product": (
+            with_backward(fast(linear), tokens),
+            with_backward(linear, tokens),
+        ),
+        "loss: in chunks / of full-size logits": (
+            with_backward(lambda x: chunked_segmentation_loss(x, labels), logits),
+            with_backward(lambda x: segmentation_loss(x, labels), logits),
+        ),
         "labels of 512×683: in tiles / of full-size logits": (
-            lambda: best_class([View(large, (512, 683))]),
+            lambda: argmax_labels([upsampled(large, (512, 683))]),
             lambda: resize(large, (512, 683)).argmax(1),
         ),
         "counts of one image: one bincount / three histograms": (
@@ -170,25 +184,19 @@ def shortcuts(repeats: int) -> list[dict[str, Any]]:
     for factor in (2, 4, 8):
         side = 128 // factor
         x = torch.randn(BATCH, 512, side, side).contiguous(memory_format=torch.channels_last)
-        quick, plain = both(with_backward(lambda x, w: convolve_resized(x, w, (128, 128)), x, kernel))
-        rows[f"3×3 convolution of a map enlarged {factor}×: short / plain"] = (quick, plain)
-    told = []
+        rows[f"3×3 convolution of a map upsampled {factor}×: short / plain"] = (
+            with_backward(lambda x, w: convolve_resized(x, w, (128, 128)), x, kernel),
+            with_backward(lambda x, w: F.conv2d(resize(x, (128, 128)), w, padding=1), x, kernel),
+        )
+    measured = []
     for name, (quick, plain) in rows.items():
         quick(), plain()
         pairs = [(seconds(quick), seconds(plain)) for _ in range(repeats)]
         ratios = sorted(b / a for a, b in pairs)
-        told.append({"shortcut": name, "ratio": statistics.median(ratios), "lowest": ratios[0], "highest": ratios[-1]})
-    return told
-
-
-def both(work: Callable[[], None]) -> tuple[Callable[[], None], Callable[[], None]]:
-    """The same work, as the library does it and plainly."""
-
-    def slowly() -> None:
-        with plainly():
-            work()
-
-    return work, slowly
+        measured.append(
+            {"shortcut": name, "ratio": statistics.median(ratios), "lowest": ratios[0], "highest": ratios[-1]}
+        )
+    return measured
 
 
 def histograms(truth: Tensor, found: Tensor) -> list[Tensor]:

@@ -29,13 +29,17 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import toolbox
 
 from vitseg_lib import recipes
-from vitseg_lib.data.ade20k import read_classes, read_pair
-from vitseg_lib.data.photos import read_image
+from vitseg_lib.data.ade20k import read_pair
+from vitseg_lib.data.classes import read_classes
+from vitseg_lib.data.image_io import read_image
 from vitseg_lib.data.transforms import TrainPipeline
-from vitseg_lib.engine import inference, training
+from vitseg_lib.engine import training
+from vitseg_lib.engine.fast_inference import argmax_labels, fast_predict, upsampled
+from vitseg_lib.engine.fast_loss import chunked_segmentation_loss
 from vitseg_lib.engine.metrics import ConfusionMatrix
 from vitseg_lib.engine.schedule import build_optimizer
 from vitseg_lib.model import weights
+from vitseg_lib.model.fast import fast
 
 THREADS = torch.get_num_threads()
 WORK = Path(tempfile.mkdtemp(prefix="vitseg_bench_"))
@@ -95,7 +99,7 @@ def step(name: str, goal: float) -> Part:
     recipe = recipes.get(name)
     pixels, labels = batch(torch.Generator().manual_seed(0))
     data, difference = toolbox.samples(labels), same_gradients(name, pixels, labels)
-    ours = recipes.build_model(recipe).train()
+    ours = fast(recipes.build_model(recipe).train())
     found = toolbox.config(name)
     theirs = toolbox.build(found, weights.to_mmseg(ours)).train()
     optimizer, wrapper = build_optimizer(ours, recipe), toolbox.optimiser(found, theirs)
@@ -110,7 +114,7 @@ def step(name: str, goal: float) -> Part:
 
 def same_gradients(name: str, pixels: Tensor, labels: Tensor) -> float:
     """Largest difference in loss and gradients, without dropout and with batch norms in training mode."""
-    ours = training.starting_model(recipes.get(name), CLASSES, seed=0, pretrained=None).train()
+    ours = fast(training.starting_model(recipes.get(name), CLASSES, seed=0, pretrained=None).train())
     theirs = toolbox.build(toolbox.config(name), weights.to_mmseg(ours), dropout=False).train()
     for module in ours.modules():
         if isinstance(module, torch.nn.Dropout2d):
@@ -118,7 +122,8 @@ def same_gradients(name: str, pixels: Tensor, labels: Tensor) -> float:
         elif hasattr(module, "rate"):
             module.rate = 0.0
     logits, stages = ours(pixels, return_stages=True)
-    loss = training.segmentation_loss(logits, labels) + 0.4 * training.segmentation_loss(stages["aux_logits"], labels)
+    heads = (logits, 1.0), (stages["aux_logits"], 0.4)
+    loss = sum(weight * chunked_segmentation_loss(scores, labels) for scores, weight in heads)
     loss.backward()
     reference, _ = theirs.parse_losses(theirs(pixels, toolbox.samples(labels), mode="loss"))
     reference.backward()
@@ -142,7 +147,7 @@ def whole(name: str, goal: float) -> Part:
 
     @torch.inference_mode()
     def predicted() -> Tensor:
-        return inference.best_class([inference.View(ours(pixels), SIZE)])
+        return argmax_labels([upsampled(ours(pixels), SIZE)])
 
     with torch.inference_mode():
         difference = largest(ours(pixels), theirs(pixels))
@@ -155,7 +160,7 @@ def twelve_views(name: str) -> Part:
     """Multi-scale with flips: from an image file to the label map."""
     ours, theirs, found = models(name)
     photo, _ = pictures(1)[0]
-    predicted = lambda: inference.predict(ours, read_image(photo), recipes.get(name), mode="ms_flip")  # noqa: E731
+    predicted = lambda: fast_predict(ours, read_image(photo), recipes.get(name), mode="ms_flip")  # noqa: E731
     reference = lambda: toolbox.multi_scale(found, theirs, photo)  # noqa: E731
     apart = disagreement(predicted(), reference().numpy())
     return Part(f"ms+flip of one image, {words(name)}", predicted, reference, apart, None, repeats=2, is_warm=True)
@@ -163,7 +168,7 @@ def twelve_views(name: str) -> Part:
 
 def models(name: str) -> tuple[nn.Module, nn.Module, Any]:
     """Both sides' model with the same random weights, and the toolbox's configuration."""
-    ours = training.starting_model(recipes.get(name), CLASSES, seed=0, pretrained=None).eval()
+    ours = fast(training.starting_model(recipes.get(name), CLASSES, seed=0, pretrained=None).eval())
     found = toolbox.config(name)
     return ours, toolbox.build(found, weights.to_mmseg(ours)).eval(), found
 

@@ -25,9 +25,9 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from vitseg_lib.course.figures.colours import faded
+from vitseg_lib.course.widgets.attention_explorer import AttentionExplorer
 from vitseg_lib.files import write_json
-from vitseg_lib.show.colours import faded
-from vitseg_lib.show.widgets.attention_explorer import AttentionExplorer
 
 LAYERS, HEADS, SIDE, WIDTH = 12, 6, 32, 64
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-sync --no-first-run"

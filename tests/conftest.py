@@ -12,7 +12,7 @@ from PIL import Image
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-sys.path[:0] = [str(TESTS), str(TESTS / "reference"), str(TESTS / "exercises"), str(TESTS / "engine")]
+sys.path[:0] = [str(TESTS), str(TESTS / "reference"), str(TESTS / "course" / "exercises"), str(TESTS / "engine")]
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +25,12 @@ def reference_models() -> dict:
 def rules() -> dict:
     """Reference values of loss, metric, schedule, resize and parameter groups."""
     return json.loads((TESTS / "reference" / "rules.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def mmseg_configs() -> dict:
+    """mmsegmentation's own configuration of the published rows, field by field."""
+    return json.loads((TESTS / "reference" / "mmseg_configs.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

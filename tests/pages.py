@@ -2,10 +2,11 @@
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -151,17 +152,48 @@ def quoted_messages(text: str) -> list[str]:
 
 @cache
 def library_texts() -> set[str]:
-    """Every string the library and the Makefile hold, with … where a value goes in."""
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "vitseg_lib").rglob("*.py")]
-    texts = {text for tree in trees for node in ast.walk(tree) for text in _strings(node)}
+    """Every string the library and the Makefile hold, with … where a value goes in.
+
+    What is put together from parts is there whole, if the parts are strings, names for strings or, in an f-string,
+    what functions return, all in one file.
+    """
+    texts = set()
+    for path in (ROOT / "vitseg_lib").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        known = _named_strings(tree)
+        texts |= {text for node in ast.walk(tree) for text in _strings(node, known)}
     return texts | set(re.findall(r'"([^"\n]+)"', (ROOT / "Makefile").read_text(encoding="utf-8")))
 
 
-def _strings(node: ast.AST) -> Iterator[str]:
+def _named_strings(tree: ast.Module) -> dict[str, list[str]]:
+    """The strings that the functions of a file return, and those that are assigned to names."""
+    known = defaultdict(list)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            returned = [part.value for part in ast.walk(node) if isinstance(part, ast.Return)]
+            known[node.name] += [text for value in returned for text in _strings(value, {})]
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            known[node.targets[0].id] += _strings(node.value, {})
+    return known
+
+
+def _strings(node: ast.AST | None, known: dict[str, list[str]]) -> Iterator[str]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
+    elif isinstance(node, ast.Name):
+        yield from known.get(node.id, [])
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        yield from map("".join, product(_strings(node.left, known), _strings(node.right, known)))
     elif isinstance(node, ast.JoinedStr):
-        yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+        yield from map("".join, product(*(_parts(part, known) for part in node.values)))
+
+
+def _parts(part: ast.expr, known: dict[str, list[str]]) -> list[str]:
+    """What may stand in a part of an f-string."""
+    if isinstance(part, ast.Constant):
+        return [part.value]
+    called = part.value.func if isinstance(part.value, ast.Call) else None
+    return ["…", *known.get(getattr(called, "id", ""), [])]
 
 
 def is_said(message: str, texts: set[str]) -> bool:

@@ -11,16 +11,17 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from vitseg_lib import recipes
+from vitseg_lib.course.figures import ch11_results, panels
+from vitseg_lib.course.figures.picture import Picture
 from vitseg_lib.data.loading import SegmentationFolder
 from vitseg_lib.engine import inference
 from vitseg_lib.model import weights
-from vitseg_lib.show import figures, results
-from vitseg_lib.show.picture import Picture
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 import ablation  # noqa: E402
 import ceiling  # noqa: E402
+import gpu  # noqa: E402
 import run as bench  # noqa: E402
 
 CONDA_PYTHON = {"python_version": "3.12", "python_full_version": "3.12.0"}
@@ -54,7 +55,7 @@ def table() -> str:
     """README's table of recipes, as chapter 11 shows it; a row that was not run says so."""
     folders = (ROOT / "data" / "weights", ROOT / "benchmarks" / "results" / "reproduced")
     files = (path for folder in folders for path in sorted(folder.glob("*.json")))
-    return results.table(json.loads(path.read_text(encoding="utf-8")) for path in files)
+    return ch11_results.table(json.loads(path.read_text(encoding="utf-8")) for path in files)
 
 
 def readme() -> str:
@@ -70,7 +71,9 @@ def profile() -> str:
     """benchmarks/README.md with its tables renewed."""
     content = json.loads((bench.RESULTS / "ceiling.json").read_text(encoding="utf-8"))
     text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
-    return between(text, "profile", ceiling.table(content))
+    text = between(text, "profile", ceiling.table(content))
+    newest = sorted(bench.RESULTS.glob("gpu-*.json"))[-1]
+    return between(text, "gpu", gpu.table(json.loads(newest.read_text(encoding="utf-8"))))
 
 
 def between(text: str, name: str, content: str) -> str:
@@ -88,7 +91,7 @@ def preview() -> Picture:
     weights.load(model, ROOT / "data" / "weights" / "toy.safetensors")
     images, truths = zip(*(scenes[number] for number in PICTURED), strict=True)
     predictions = [inference.predict(model, image, recipe) for image in images]
-    return figures.segmentation_panel(images, truths, predictions, classes=scenes.classes)
+    return panels.segmentation_panel(images, truths, predictions, classes=scenes.classes)
 
 
 if __name__ == "__main__":

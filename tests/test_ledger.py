@@ -124,7 +124,7 @@ def test_the_reader_of_ranges_sees_what_is_outside():
 def test_weights_and_probabilities_sum_to_one():
     found = measured("tested_toy")
     assert torch.allclose(found["weights"].sum(dim=-1), torch.ones(1), atol=1e-4)
-    assert torch.allclose(found["probabilities(…)"].sum(dim=0), torch.ones(1), atol=1e-4)
+    assert torch.allclose(found["tta_probabilities(…)"].sum(dim=0), torch.ones(1), atol=1e-4)
 
 
 def test_the_letters_are_worked_out_as_they_read():

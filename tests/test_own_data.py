@@ -1,6 +1,6 @@
-"""data/README.md's way from your own pictures to a result, taken as it is written there: its layout, files, commands.
+"""data/README.md's way from your own images to a result, as it is written there: its layout, files and commands.
 
-The commands run word for word, but that `--iterations` is said a second time, and is 10: the last one counts.
+The commands run word for word, except that `--iterations 10` is added: the last one counts.
 """
 
 import json
@@ -14,14 +14,13 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from vitseg_lib import cli
+from vitseg_lib import cli, state_files
 from vitseg_lib.cli import build_parser
-from vitseg_lib.model import weights
 
 SECTION = (ROOT / "data" / "README.md").read_text(encoding="utf-8").split("\n## Your own data\n")[1].split("\n## ")[0]
 TREE, OWN, CITYSCAPES, COMMANDS = (block for _, block in pages.fences(SECTION))
 COUNTS = {"training": 6, "validation": 2}
-OTHER = 255  # in the pictures below: neither of the two classes
+OTHER = 255  # in the images below: neither of the two classes
 HEIGHT, WIDTH = 30, 44
 
 
@@ -52,7 +51,7 @@ def folders_drawn(tree: str) -> list[Path]:
 
 
 def make_data_set(style: dict) -> None:
-    """Little pictures in the folders of the drawing, with a classes.json and masks in a style."""
+    """Small images in the folders of the drawing, with a classes.json and masks in a style."""
     rng, suffixes = np.random.default_rng(0), [".jpg", ".jpeg", ".png"]
     for folder in folders_drawn(TREE):
         folder.mkdir(parents=True)
@@ -99,7 +98,7 @@ def test_from_pictures_to_a_result(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     style = STYLES[name]
     make_data_set(style)
-    photo, truth = picture(np.random.default_rng(7))
+    photo, target = picture(np.random.default_rng(7))
     photo.save("photo.jpg")
     check, train, evaluate, predict = COMMANDS.splitlines()
 
@@ -112,10 +111,10 @@ def test_from_pictures_to_a_result(name, tmp_path, monkeypatch, capsys):
     assert list(result["classes"]) == [entry["name"] for entry in entries]
     capsys.readouterr()
     run(evaluate)
-    told = capsys.readouterr().out
-    assert all(entry["name"] in told for entry in entries) and f"mIoU {result['mIoU']:.2f}" in told
+    printed = capsys.readouterr().out
+    assert all(entry["name"] in printed for entry in entries) and f"mIoU {result['mIoU']:.2f}" in printed
 
-    notes = weights.read_safetensors("runs/mine/last.safetensors")[1]
+    notes = state_files.read_safetensors("runs/mine/last.safetensors")[1]
     assert [(entry["name"], entry["colour"]) for entry in notes["classes"]["classes"]] == [
         (entry["name"], entry["colour"]) for entry in entries
     ]
@@ -129,8 +128,8 @@ def test_from_pictures_to_a_result(name, tmp_path, monkeypatch, capsys):
     assert set(np.unique(values)) <= set(firsts)
     for value, entry in zip(firsts, entries, strict=True):
         assert (colours[values == value] == entry["colour"]).all()
-    right = (values == np.choose(np.minimum(truth, 1), firsts))[truth != OTHER].mean()
-    assert right > 0.9  # ten steps tell light from dark
+    accuracy = (values == np.choose(np.minimum(target, 1), firsts))[target != OTHER].mean()
+    assert accuracy > 0.9  # ten steps tell light from dark
 
 
 def test_what_is_amiss_is_named_file_by_file(tmp_path, monkeypatch, capsys):

@@ -22,7 +22,8 @@ from PIL import Image
 from vitseg_lib import cli, recipes
 from vitseg_lib.data.ade20k import SPLITS, list_pairs
 from vitseg_lib.engine import training
-from vitseg_lib.engine.progress import peak_memory
+from vitseg_lib.engine.checkpoints import RunSettings
+from vitseg_lib.engine.log import peak_memory
 
 DATA = os.environ.get("VITSEG_DATA")
 STEPS = 20
@@ -44,7 +45,7 @@ def train(root: str, out: str) -> dict:
         ends.append(time.perf_counter())
         peaks.append(peak_memory(torch.device("cpu")))
 
-    training.train(recipe, root, out, on_step=note, progress=False)
+    training.train(RunSettings(recipe=recipe, data=Path(root), out=Path(out)), on_step=note, progress=False)
     # The first interval holds the building of the model, the last one the evaluation.
     return {"seconds_a_step": float(np.median(np.diff(ends)[1:-1])), "peak_GB": peaks[-2] / 1e9}
 

@@ -1,10 +1,16 @@
 """The table of recipes: its rows, its figures, and what happens to a name that is not there."""
 
 import dataclasses
+import inspect
 
 import pytest
+import torch
 
 from vitseg_lib import recipes
+from vitseg_lib.data.transforms import crop_box
+from vitseg_lib.engine.inference import MS_FLIP_RATIOS, sliding_window
+from vitseg_lib.engine.schedule import build_optimizer, learning_rate
+from vitseg_lib.engine.training import train_pipeline
 
 TABLE = """
 vit_b16_mln_80k 0.0 80000 144.17 47.71 49.51 0403cee1
@@ -68,3 +74,57 @@ def test_addresses_follow_the_published_pattern():
         "/v0.5/vit/upernet_deit-s16_ln_mln_512x512_160k_ade20k/"
         "upernet_deit-s16_ln_mln_512x512_160k_ade20k_20210621_161021-c0cd652f.pth"
     )
+
+
+def config_of(name: str, configs: dict) -> dict:
+    """mmsegmentation's configuration of a recipe: vit_b16_ln_mln_160k → vit_vit-b16-ln_mln_upernet_8xb2-160k_…"""
+    backbone, *switches, schedule = name.replace("_b16", "-b16").replace("_s16", "-s16").split("_")
+    switches = "-ln_mln" if "ln" in switches else "_mln" if switches else ""
+    return configs["common"] | configs["rows"][f"vit_{backbone}{switches}_upernet_8xb2-{schedule}_ade20k-512x512"]
+
+
+FIELDS = (
+    *("embed_dim", "depth", "num_heads", "patch_size", "final_norm", "drop_path", "neck", "head_channels"),
+    *("aux_channels", "aux_weight", "photometric", "learning_rate", "weight_decay", "warmup"),
+    *("iterations", "evaluate_every"),
+)
+
+
+@pytest.mark.parametrize("name", [name for name in recipes.names() if recipes.get(name).published])
+def test_every_field_is_mmsegmentations(name, mmseg_configs):
+    recipe, config = recipes.get(name), config_of(name, mmseg_configs)
+    if name == "deit_s16_160k":  # 1.2.2's file of that name inherits the 80k schedule; the published run had 160k
+        config |= {"iterations": 160_000, "evaluate_every": 16_000}
+    assert {field: getattr(recipe, field) for field in FIELDS} == {field: config[field] for field in FIELDS}
+    assert [recipe.crop] * 2 == config["crop"] and recipe.batch_size == 8 * config["batch_size_per_gpu"]
+    assert list(recipe.out_indices) == config["out_indices"]
+    assert list(recipe.ratio_range) == config["ratio_range"]
+    assert list(recipe.test_scale) == config["test_scale"] == config["train_scale"]
+
+
+def test_transforms_optimiser_and_views_are_mmsegmentations(mmseg_configs):
+    common, recipe = mmseg_configs["common"], recipes.get("deit_s16_160k")
+    pipeline = train_pipeline(recipe)
+    assert (pipeline.cat_max_ratio, pipeline.hflip) == (common["cat_max_ratio"], common["hflip"])
+    assert inspect.signature(crop_box).parameters["cat_max_ratio"].default == common["cat_max_ratio"]
+    assert (list(pipeline.mean), list(pipeline.std)) == (common["mean"], common["std"])
+    assert (list(pipeline.scale), list(pipeline.ratio_range)) == (common["train_scale"], common["ratio_range"])
+    assert (pipeline.crop, pipeline.photometric) == (512, True)
+    assert list(MS_FLIP_RATIOS) == common["tta_ratios"]
+    group = build_optimizer(recipes.build_model(recipes.get("toy"), 2), recipe).param_groups[0]
+    assert [*group["betas"]] == common["betas"] and group["lr"] == common["learning_rate"]
+    first = learning_rate(0, total=160_000, base=1.0, warmup=common["warmup"])
+    assert first == pytest.approx(common["warmup_start_factor"])
+
+
+def test_a_sliding_window_of_512_moves_by_341():
+    """As in mmsegmentation's configurations with `mode="slide"` for 512×512 crops of ADE20K: stride=(341, 341)."""
+    seen = []
+
+    def forward(pixels):
+        seen.append(pixels[0, 0, 0, :2].tolist())
+        return pixels.new_zeros(1, 2, 4, 4)
+
+    pixels = torch.stack(torch.meshgrid(torch.arange(853.0), torch.arange(1194.0), indexing="ij"))[None]
+    sliding_window(forward, pixels.flip(1).expand(1, 2, -1, -1), 512)
+    assert [left for left, _ in seen] == [0, 341, 682] * 2

@@ -3,10 +3,15 @@
 import functools
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import threading
+import time
 from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import tiny
@@ -14,14 +19,25 @@ import torch
 from PIL import Image
 
 from vitseg_lib import cli, recipes
-from vitseg_lib.data.ade20k import read_classes, read_labels
+from vitseg_lib.course.figures import ch11_results
+from vitseg_lib.data.ade20k import read_labels
+from vitseg_lib.data.classes import read_classes
 from vitseg_lib.model import weights
-from vitseg_lib.show import results
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 class Quiet(SimpleHTTPRequestHandler):
+    requests: ClassVar[list[str]] = []
+
+    pause = 0.0  # seconds before the answer
+
+    def do_GET(self):
+        time.sleep(self.pause)
+        super().do_GET()
+
     def log_message(self, *_):
-        pass
+        self.requests.append(self.path)
 
 
 @pytest.fixture(scope="module")
@@ -30,29 +46,37 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture
-def published(tmp_path, monkeypatch):
+def server(tmp_path):
+    """The address of a server of the folder `server`."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    Quiet.requests.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def published(server, tmp_path, monkeypatch):
     """A recipe `tiny` whose checkpoint lies on a server, as mmsegmentation's do; returns the checkpoint's path."""
-    (tmp_path / "server").mkdir()
     checkpoint = tmp_path / "server" / "tiny.pth"
     model = recipes.build_model(tiny.TINY, 2)
     torch.save({"meta": {"CLASSES": ["dark", "bright"]}, "state_dict": weights.to_mmseg(model)}, checkpoint)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=checkpoint.parent))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     row = recipes.Published(
         mIoU=50.0,
         mIoU_ms_flip=51.0,
         params_M=1.0,
         memory_GB=1.0,
         images_per_s=1.0,
-        url=f"http://127.0.0.1:{server.server_port}/tiny.pth",
+        url=f"{server}/tiny.pth",
         sha256_prefix=hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:8],
     )
     monkeypatch.setitem(recipes.RECIPES, "tiny", replace(tiny.TINY, published=row))
     monkeypatch.setenv("VITSEG_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    yield checkpoint
-    server.shutdown()
-    server.server_close()
+    return checkpoint
 
 
 def vitseg(*arguments) -> int:
@@ -62,20 +86,20 @@ def vitseg(*arguments) -> int:
 def test_ours_stands_beside_theirs(published, root, capsys):
     assert vitseg("reproduce", "tiny", "--data", root, "--ms-flip", "--save-predictions", "kept", "--out", "found") == 0
     result = json.loads((published.parent.parent / "found" / "tiny.json").read_text())
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for mode, theirs in (("whole", 50.0), ("ms_flip", 51.0)):
         assert result[mode]["difference"] == result[mode]["mIoU"] - theirs
-        assert f"{result[mode]['mIoU']:6.2f} {theirs:9.2f} {result[mode]['difference']:+10.2f}" in told
+        assert f"{result[mode]['mIoU']:6.2f} {theirs:9.2f} {result[mode]['difference']:+10.2f}" in printed
     kept = sorted(path.relative_to("kept").as_posix() for path in Path("kept").rglob("*.png"))
     assert kept == [f"tiny/{mode}/{number}.png" for mode in ("ms_flip", "whole") for number in (0, 1)]
     assert result["images"] == 2 and result["recipe"] == "tiny" and result["precision"] == "fp32"
-    assert "Not ADE20K's 2,000 validation images" in told
+    assert "Not ADE20K's 2,000 validation images" in printed
 
 
 def test_the_tables_read_what_it_wrote(published, root, capsys):
     assert vitseg("reproduce", "tiny", "--data", root) == 0
     result = json.loads(Path("benchmarks/results/reproduced/tiny.json").read_text())
-    row = next(line for line in results.table([result]).split("\n") if "`tiny`" in line)
+    row = next(line for line in ch11_results.table([result]).split("\n") if "`tiny`" in line)
     assert row.endswith(f"| {result['whole']['mIoU']:.2f}, 2 images, 2 classes |")
     capsys.readouterr()
     assert cli.main(["recipes"]) == 0
@@ -90,7 +114,7 @@ def test_the_scores_are_those_of_evaluate(published, root):
     assert ours["whole"]["mIoU"] == theirs["mIoU"] and ours["whole"]["classes"] == theirs["classes"]
 
 
-def test_a_result_is_not_overwritten_unless_asked(published, root, capsys):
+def test_a_result_is_not_overwritten_unless_requested(published, root, capsys):
     assert vitseg("reproduce", "tiny", "--data", root, "--out", "found") == 0
     before = (published.parent.parent / "found" / "tiny.json").read_text()
     assert vitseg("reproduce", "tiny", "--data", root, "--out", "found", "--limit", "1") == 2
@@ -105,6 +129,21 @@ def test_a_checkpoint_that_was_changed_on_the_way_is_refused(published, root, ca
     assert vitseg("reproduce", "tiny", "--data", root, "--out", "found") == 2
     assert "did not arrive as expected" in capsys.readouterr().err
     assert not (published.parent.parent / "found").exists()
+
+
+@pytest.mark.slow
+def test_of_many_processes_one_fetches(server, tmp_path, toy_root, monkeypatch):
+    monkeypatch.setattr(Quiet, "pause", 4.0)  # time for the other process to come too
+    model = recipes.build_model(recipes.get("toy"), 12)
+    weights.save(model, tmp_path / "server" / "iter_160000.safetensors", classes=read_classes(toy_root).as_dict())
+    arguments = ["--weights", f"{server}/iter_160000.safetensors", "--data", toy_root, "--limit", 2, "--device", "cpu"]
+    command = [*TORCHRUN, "-m", "vitseg_lib", "evaluate", "toy", *arguments, "--json", tmp_path / "result.json"]
+    environment = os.environ | {"VITSEG_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(Quiet.requests) == 1 and "iter_160000" in Quiet.requests[0]
+    assert json.loads((tmp_path / "result.json").read_text())["mIoU"] >= 0
+    assert done.stdout.count("mIoU") == 1
 
 
 def test_a_recipe_that_nobody_published_is_refused(published, root, capsys):

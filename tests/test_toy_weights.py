@@ -6,8 +6,8 @@ import pytest
 import torch
 from conftest import ROOT
 
-from vitseg_lib import cli, recipes
-from vitseg_lib.data.ade20k import read_classes
+from vitseg_lib import cli, recipes, state_files
+from vitseg_lib.data.classes import read_classes
 from vitseg_lib.engine.evaluation import evaluate
 from vitseg_lib.model import weights
 
@@ -29,7 +29,7 @@ def test_the_weights_reach_the_score_they_claim(toy_root):
 
 
 def test_the_file_is_small_and_in_half_precision():
-    state, _ = weights.read_safetensors(FILE)
+    state, _ = state_files.read_safetensors(FILE)
     assert FILE.stat().st_size < 4e6
     assert {v.dtype for v in state.values()} == {torch.float16, torch.int64}
 

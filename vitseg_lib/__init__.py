@@ -14,6 +14,7 @@ The letters that name axes everywhere:
 
     B batch   N tokens   C channels   H W pixels   h w grid of patches   K classes   heads   d width of one head
 
-Imports go one way: ``files`` ◄ ``data``, ``model`` ◄ ``recipes`` ◄ ``engine`` ◄ ``show`` ◄ ``exercises`` ◄ ``cli``.
-Sizes and settings of every published model: ``vitseg_lib.recipes``.
+``model`` computes as the chapters build it, and ``model.fast.fast(model)`` gives the same, sooner. Imports go one way:
+``files`` ◄ ``data``, ``model`` ◄ ``recipes`` ◄ ``engine`` ◄ ``commands`` ◄ ``cli``. Beside this core lie ``toy``, which
+draws the toy scenes, and ``course``, what only the notebooks need. Every published model: ``vitseg_lib.recipes``.
 """

@@ -1,8 +1,4 @@
-"""Files at the edge: faults in one sentence, whole-or-not-at-all writes, downloads that resume.
-
-Everything in the library that touches the disk or the network goes through here, so that a full disk or a
-dropped connection never leaves half a file under a name that somebody trusts.
-"""
+"""Files at the edge: faults in one sentence, whole-or-not-at-all writes, downloads that resume."""
 
 import errno
 import hashlib
@@ -12,23 +8,22 @@ import os
 import re
 import secrets
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from tqdm import tqdm
 
-ATTEMPTS = 5  # tries in a row that bring nothing new before `download` gives up
+ATTEMPTS = 5  # retries in a row that bring nothing new before `download` gives up
 RETRY_SECONDS = 1.0  # pause before the first retry; each further one waits as much longer
 TIMEOUT_SECONDS = 30.0
 CHUNK_BYTES = 1 << 18
 TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}(\.\w+)?")  # the names that `atomic_path` gives
 
-# errno's names instead of its numbers: not every platform has all of them.
-WRITE_FAULTS = {
+WRITE_FAULTS = {  # by errno's names: not every platform has all of the numbers
     "ENOSPC": "the disk is full; free some space or choose another place",
     "EDQUOT": "your disk quota is used up; free some space or choose another place",
     "EFBIG": "the file grew larger than this system allows; choose another place",
@@ -48,48 +43,45 @@ class InputError(ValueError):
 
 
 @contextmanager
-def explain_writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Turn the system's refusals to write `path` (or `temporary`, in its stead) into `InputError`.
-
-    Other errors pass unchanged, among them those about other files.
-    """
+def explain_write_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turn the system's refusals to write `path`, or `temporary` in its stead, into `InputError`; others pass."""
     try:
         yield
-    except Exception as error:
-        fault = WRITE_FAULTS.get(errno.errorcode.get(_system_error(error), ""))
-        filename = getattr(error, "filename", None)
-        if fault is None or (filename and Path(str(filename)) not in (path, *path.parents, temporary)):
+    except OSError as error:
+        fault = WRITE_FAULTS.get(errno.errorcode.get(error.errno or 0, ""))
+        if fault is None or (error.filename and Path(str(error.filename)) not in (path, *path.parents, temporary)):
             raise
         raise InputError(f"Cannot write {path}: {fault}.") from error
 
 
-def _system_error(error: Exception) -> int:
-    """Return the system's number for the fault, or 0; safetensors has it in its message only."""
-    if isinstance(error, OSError):
-        return error.errno or 0
-    found = re.search(r"\(os error (\d+)\)", str(error))
-    return int(found.group(1)) if found else 0
+def ensure_writable(path: Path, overwrite: bool = False) -> None:
+    """Raise `InputError` if `path` is a folder or cannot be made, or exists and `overwrite` is false."""
+    if path.is_dir():
+        raise InputError(f"Cannot write {path}: it is a folder; choose another name.")
+    if not overwrite and path.exists():
+        raise InputError(f"Will not overwrite {path}: it exists already; remove it or choose another name.")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise InputError(f"Cannot write {path}: {WRITE_FAULTS['EACCES' if above.is_dir() else 'ENOTDIR']}.")
 
 
 @contextmanager
 def atomic_path(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what is written there becomes `path`, whole or not at all.
 
-    The temporary file is hidden, has the same suffix and a name of its own in every process. It is flushed to
-    the disk and renamed when the block ends, and removed when the block fails. Missing folders are made.
-
+    It is hidden, has the same suffix, and goes when the block fails. Missing folders are made.
     Raises `InputError` if the place cannot be written, or if `path` exists and `overwrite` is false.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
-    with explain_writing(path, temporary):
-        refuse_existing(path, overwrite)
+    with explain_write_errors(path, temporary):
+        ensure_writable(path, overwrite)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            refuse_existing(path, overwrite)
+            ensure_writable(path, overwrite)  # it may have appeared meanwhile
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -102,27 +94,20 @@ def remove_temporaries(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def refuse_existing(path: Path, overwrite: bool = False) -> None:
-    """Raise `InputError` if `path` is a folder or cannot be made, or exists and `overwrite` is false."""
-    if path.is_dir():
-        raise InputError(f"Cannot write {path}: it is a folder; choose another name.")
-    if not overwrite and path.exists():
-        raise InputError(f"Will not overwrite {path}: it exists already; remove it or choose another name.")
-    above = next(folder for folder in path.absolute().parents if folder.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise InputError(f"Cannot write {path}: {WRITE_FAULTS['EACCES' if above.is_dir() else 'ENOTDIR']}.")
+def write_bytes(path: str | Path, content: bytes | memoryview, *, overwrite: bool = True) -> None:
+    """Write bytes, atomically. Encode in memory first: on a full disk some libraries abort the whole process."""
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: str | Path, data: Any, *, overwrite: bool = True) -> None:
     """Write `data` as indented UTF-8 JSON, atomically."""
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_bytes(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode(), overwrite=overwrite)
 
 
 def cache_dir() -> Path:
     """Return the folder for downloads: `$VITSEG_CACHE`, or `~/.cache/vitseg`; it need not exist yet."""
-    chosen = os.environ.get("VITSEG_CACHE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "vitseg"
+    return Path(os.environ.get("VITSEG_CACHE") or Path.home() / ".cache" / "vitseg")
 
 
 def download(
@@ -130,121 +115,77 @@ def download(
 ) -> Path:
     """Fetch `url` (http or https) into `path`, which exists afterwards whole and verified, and return it.
 
-    `sha256` and `sha1` are hexadecimal sums, or the first digits of one. A file that is there already and has
-    the right sum is returned untouched. What arrives is kept in `path` + ".part", and a later call goes on.
-
-    Raises `InputError` if the sum is wrong, the network is down or the connection keeps breaking.
+    `sha256` or `sha1` is hexadecimal, or its first digits. What arrives is kept in `path` + ".part", and a later call
+    resumes it. Of several processes one fetches; the others wait and find the file.
+    Raises `InputError` if the checksum is wrong, the network is down or the connection keeps breaking.
     """
-    path = Path(path)
-    sums = {name: sum_.lower() for name, sum_ in (("sha256", sha256), ("sha1", sha1)) if sum_}
+    path, checksum = Path(path), ("sha1", sha1) if sha1 else ("sha256", sha256 or "")
+    part, lock = path.with_name(f"{path.name}.part"), path.with_name(f".{path.name}.lock")
     if not url.startswith(("http://", "https://")) or not (url.isascii() and url.isprintable()):
-        raise InputError(f"Cannot download {_plain(url)}: only http and https addresses are supported, in plain signs.")
-    if path.is_file():
-        if fault := _wrong_sum(path, sums):
-            raise InputError(f"{path} is not the expected file: {fault}; move it away and run this again.")
-        return path
-    refuse_existing(path)
-    part = path.with_name(path.name + ".part")
-    with explain_writing(part):
-        part.parent.mkdir(parents=True, exist_ok=True)
-    _fetch_patiently(url, part, path, progress)
-    if fault := _wrong_sum(part, sums):
-        part.unlink()
-        raise InputError(f"{url} did not arrive as expected: {fault}; it was discarded, run this again.")
-    with explain_writing(path):
-        part.replace(path)
+        raise InputError(f"Cannot download {url!r}: only http and https work, in printable ASCII characters.")
+    if not path.is_file():
+        ensure_writable(path)
+        with explain_write_errors(path, lock):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(lock):
+                if not path.is_file():  # else another process was quicker
+                    _fetch(url, part, path, progress)
+                    if fault := _checksum_fault(part, *checksum):
+                        part.unlink()
+                        raise InputError(f"{url} did not arrive as expected: {fault}; discarded, run this again.")
+                    part.replace(path)
+        with suppress(OSError):  # gone already, or open on Windows; whoever still waits for it finds the file
+            lock.unlink()
+    if fault := _checksum_fault(path, *checksum):
+        raise InputError(f"{path} is not the expected file: {fault}; move it away and run this again.")
     return path
 
 
-class _Broken(Exception):
-    """The connection failed in a way that trying again may mend; the text is the cause."""
-
-
-def _fetch_patiently(url: str, part: Path, path: Path, progress: bool) -> None:
-    """Fill `part`, trying again after breaks, as long as fewer than `ATTEMPTS` in a row bring nothing new."""
-    furthest, failures = _size(part), 0
-    while True:
-        try:
-            return _fetch(url, part, path, progress)
-        except _Broken as error:
-            failures = 0 if _size(part) > furthest else failures + 1
-            furthest = max(furthest, _size(part))
-            if failures >= ATTEMPTS:
-                raise InputError(
-                    f"The download of {url} keeps breaking off ({error}) after {furthest:,} bytes: run this "
-                    f"again later to continue, or fetch it by hand and save it as {path}."
-                ) from error
-            time.sleep(RETRY_SECONDS * (failures + 1))
-
-
 def _fetch(url: str, part: Path, path: Path, progress: bool) -> None:
-    """Fill `part` in one connection, going on after its bytes if the server agrees."""
-    start = _size(part)
-    response = _request(url, start, path)
-    if response is None:  # no bytes lie beyond `start`
-        return
-    with response:
-        if start and _first_byte(response) != start:
-            start = 0
-        length = response.headers.get("Content-Length", "")
-        total = start + int(length) if re.fullmatch("[0-9]{1,18}", length) else None
-        bar = tqdm(total=total, initial=start, desc=path.name, unit="B", unit_scale=True, disable=not progress)
-        with bar, explain_writing(part), part.open("ab" if start else "wb") as file:
-            while chunk := _read(response):
+    """Fill `part`, resuming after breaks as long as fewer than `ATTEMPTS` in a row bring nothing new."""
+    furthest, failures = -1, 0
+    while True:
+        start = part.stat().st_size if part.exists() else 0
+        failures, furthest = (0, start) if start > furthest else (failures + 1, furthest)
+        try:
+            return _fetch_from(start, url, part, path.name, progress)
+        except InputError:  # of the disk
+            raise
+        except (OSError, http.client.HTTPException, ValueError) as error:  # the last for addresses that are none
+            status = getattr(error, "code", None)  # if the server answered
+            if start and status == 416:  # nothing lies beyond `start`: `part` is whole, or of another file
+                if error.headers.get("Content-Range", "").endswith(f"/{start}"):
+                    return
+                part.unlink()
+            final = not part.exists() if status is None else status < 500 and status not in (408, 416, 429)
+            if final or failures == ATTEMPTS:
+                reason = "".join(filter(str.isprintable, str(error)))[:200] or type(error).__name__
+                raise InputError(
+                    f"{url} could not be fetched ({reason}; {furthest:,} bytes are here): check address and network "
+                    f"and run this again, which resumes it, or fetch it by hand and save it as {path}."
+                ) from error
+        time.sleep(RETRY_SECONDS * (failures + 1))
+
+
+def _fetch_from(start: int, url: str, part: Path, name: str, progress: bool) -> None:
+    """Append the bytes from `start` on, as one connection brings them; write all anew if the server ignores Range."""
+    headers = {"User-Agent": "vitseg"} | ({"Range": f"bytes={start}-"} if start else {})
+    request = urllib.request.Request(url, headers=headers)
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+        start = start if response.headers.get("Content-Range", "").startswith(f"bytes {start}-") else 0
+        total = None if response.length is None else start + response.length
+        bar = tqdm(total=total, initial=start, desc=name, unit="B", unit_scale=True, disable=not progress)
+        with bar, explain_write_errors(part), part.open("ab" if start else "wb") as file:
+            while chunk := response.read1(CHUNK_BYTES):
                 file.write(chunk)
                 bar.update(len(chunk))
-    if total is not None and _size(part) < total:
-        raise _Broken("the connection was closed early")
+            if total and file.tell() < total:
+                raise ConnectionError("the connection was closed early")
 
 
-def _request(url: str, start: int, path: Path) -> Any:
-    """Ask for the bytes from `start` on; return the open response, or None if the server has no more."""
-    by_hand = f"fetch it by hand and save it as {path}"
-    headers = {"User-Agent": "vitseg"} | ({"Range": f"bytes={start}-"} if start else {})
-    try:
-        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS)
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code == 416 and start:
-                complete = error.headers.get("Content-Range", "").endswith(f"/{start}")
-                return None if complete else _request(url, 0, path)
-            answer = f"HTTP {error.code} {_plain(error.reason)}"
-        if error.code in (408, 429) or error.code >= 500:
-            raise _Broken(answer) from error
-        raise InputError(f"{url} cannot be had ({answer}): check the address, or {by_hand}.") from error
-    except (OSError, http.client.HTTPException, ValueError) as error:  # the last for addresses that are none
-        reason = _plain(getattr(error, "reason", error)) or type(error).__name__
-        if start:
-            raise _Broken(reason) from error
-        raise InputError(f"Cannot reach {url} ({reason}): check the network, or {by_hand}.") from error
-
-
-def _read(response: Any) -> bytes:
-    try:
-        return response.read1(CHUNK_BYTES)
-    except (OSError, http.client.HTTPException) as error:
-        raise _Broken(_plain(error) or type(error).__name__) from error
-
-
-def _plain(text: Any) -> str:
-    return "".join(sign for sign in " ".join(str(text).split()) if sign.isprintable())[:200]
-
-
-def _first_byte(response: Any) -> int:
-    """Return the position in the whole file of the response's first byte: 0 unless it is a partial one."""
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(found.group(1)) if found and response.status == 206 else 0
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _wrong_sum(path: Path, sums: dict[str, str]) -> str:
-    """Say which of the expected `sums` (algorithm: digits) the file does not have; "" if it has all."""
-    for algorithm, expected in sums.items():
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, algorithm).hexdigest()
-        if not found.startswith(expected):
-            return f"its {algorithm.upper()} is {found[: len(expected)]}, not {expected}"
-    return ""
+def _checksum_fault(path: Path, algorithm: str, expected: str) -> str:
+    """How the file's checksum differs from the first digits `expected`; "" if it does not."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, algorithm).hexdigest()
+    fault = f"its {algorithm.upper()} is {digest[: len(expected)]}, not {expected}"
+    return "" if digest.startswith(expected.lower()) else fault

@@ -7,13 +7,17 @@ Source of the published rows: mmsegmentation 0.17, UPerNet with ViT backbones on
 """
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+
+import torch
+from torch.overrides import TorchFunctionMode
 
 from vitseg_lib.model.encoder import Encoder
 from vitseg_lib.model.neck import MultiLevelNeck
 from vitseg_lib.model.segmenter import Segmenter
-from vitseg_lib.model.unfilled import unfilled
-from vitseg_lib.model.upernet import AuxiliaryHead, UPerHead
+from vitseg_lib.model.upernet import FCNHead, UPerHead
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,11 @@ class Recipe:
 
     name: str
     # encoder
-    width: int
-    heads: int
+    embed_dim: int
+    num_heads: int
     depth: int = 12
     patch_size: int = 16
-    taps: tuple[int, ...] = (2, 5, 8, 11)
+    out_indices: tuple[int, ...] = (2, 5, 8, 11)
     final_norm: bool = False
     drop_path: float = 0.1
     pretrained: str | None = None  # the timm tag whose weights training starts from
@@ -51,7 +55,7 @@ class Recipe:
     # data
     crop: int = 512
     test_scale: tuple[int, int] = (2048, 512)
-    train_ratios: tuple[float, float] = (0.5, 2.0)
+    ratio_range: tuple[float, float] = (0.5, 2.0)
     photometric: bool = True
     # schedule
     iterations: int = 160_000
@@ -61,6 +65,9 @@ class Recipe:
     warmup: int = 1500
     evaluate_every: int = 16_000
     published: Published | None = None
+
+
+ENCODER_SIZES = ("embed_dim", "depth", "num_heads", "patch_size", "out_indices", "final_norm", "drop_path")
 
 
 def get(name: str) -> Recipe:
@@ -78,49 +85,53 @@ def names() -> list[str]:
 
 def build_model(recipe: Recipe, num_classes: int = 150) -> Segmenter:
     """The recipe's model with random weights; `torch.manual_seed` before it makes them repeatable."""
-    encoder = Encoder(
-        width=recipe.width,
-        depth=recipe.depth,
-        heads=recipe.heads,
-        patch_size=recipe.patch_size,
-        image_size=recipe.crop,
-        taps=recipe.taps,
-        final_norm=recipe.final_norm,
-        drop_path=recipe.drop_path,
-    )
-    width = recipe.width
+    sizes = {name: getattr(recipe, name) for name in ENCODER_SIZES}
+    maps = {"in_channels": recipe.embed_dim, "num_classes": num_classes}
     return Segmenter(
-        encoder=encoder,
-        neck=MultiLevelNeck(width=width) if recipe.neck else None,
-        head=UPerHead(in_channels=width, channels=recipe.head_channels, num_classes=num_classes),
-        auxiliary_head=AuxiliaryHead(in_channels=width, channels=recipe.aux_channels, num_classes=num_classes),
+        encoder=Encoder(image_size=recipe.crop, **sizes),
+        neck=MultiLevelNeck(embed_dim=recipe.embed_dim) if recipe.neck else None,
+        decode_head=UPerHead(channels=recipe.head_channels, **maps),
+        auxiliary_head=FCNHead(channels=recipe.aux_channels, **maps),
     )
 
 
 def count_parameters(recipe: Recipe, num_classes: int = 150) -> int:
-    """How many numbers the recipe's model learns, the auxiliary head's included; nothing is allocated."""
-    with unfilled():
+    """The number of the recipe's parameters, the auxiliary head's included; nothing is allocated."""
+    with meta_init():
         return sum(p.numel() for p in build_model(recipe, num_classes).parameters())
 
 
-VIT_B = Recipe("vit_b16", width=768, heads=12, drop_path=0.0, pretrained="vit_base_patch16_224.orig_in21k_ft_in1k")
-DEIT_S = Recipe("deit_s16", width=384, heads=6, pretrained="deit_small_patch16_224.fb_in1k")
-DEIT_B = Recipe("deit_b16", width=768, heads=12, pretrained="deit_base_patch16_224.fb_in1k")
+@contextmanager
+def meta_init() -> Iterator[None]:
+    """Models built inside are on the meta device: shapes that take no memory, until `weights.load` brings values.
+
+    Nothing is drawn, either: drawing there is the first thing for which PyTorch would import a thousand modules more.
+    """
+    with torch.device("meta"), _SkipRandomInit():
+        yield
+
+
+class _SkipRandomInit(TorchFunctionMode):
+    SKIPPED = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_", "xavier_uniform_")
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(function, "__name__", "") in self.SKIPPED:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return function(*args, **kwargs)
+
+
+VIT_B = Recipe("vit_b16", 768, num_heads=12, drop_path=0.0, pretrained="vit_base_patch16_224.orig_in21k_ft_in1k")
+DEIT_S = Recipe("deit_s16", 384, num_heads=6, pretrained="deit_small_patch16_224.fb_in1k")
+DEIT_B = Recipe("deit_b16", 768, num_heads=12, pretrained="deit_base_patch16_224.fb_in1k")
 
 
 def _row(base: Recipe, suffix: str, figures: str = "", stamp: str = "", **changes) -> Recipe:
     """One row of the table; `figures`: mIoU, ms+flip, parameters, memory, images/s, sha8 as they were published."""
-    name = f"{base.name}_{suffix}"
-    parts = suffix.split("_")
-    recipe = replace(
-        base,
-        name=name,
-        neck="mln" in parts,
-        final_norm="ln" in parts,
-        iterations=80_000 if "80k" in parts else 160_000,
-        evaluate_every=8_000 if "80k" in parts else 16_000,
-        **changes,
-    )
+    name, parts = f"{base.name}_{suffix}", suffix.split("_")
+    steps = 80_000 if "80k" in parts else 160_000
+    switches = {"neck": "mln" in parts, "final_norm": "ln" in parts}
+    recipe = replace(base, name=name, iterations=steps, evaluate_every=steps // 10, **switches, **changes)
     if not figures:
         return recipe
     *numbers, sha8 = figures.split()
@@ -157,17 +168,17 @@ UNPUBLISHED = (
 # the colours stay as they are and images only grow.
 TOY = Recipe(
     "toy",
-    width=96,
-    heads=3,
+    embed_dim=96,
+    num_heads=3,
     depth=6,
     patch_size=8,
-    taps=(1, 2, 4, 5),
+    out_indices=(1, 2, 4, 5),
     drop_path=0.0,
     head_channels=64,
     aux_channels=32,
     crop=128,
     test_scale=(512, 128),
-    train_ratios=(1.0, 1.5),
+    ratio_range=(1.0, 1.5),
     photometric=False,
     iterations=1400,
     batch_size=8,

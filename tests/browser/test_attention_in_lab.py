@@ -11,7 +11,7 @@ EXPLORER = """
 from vitseg_lib import recipes
 from vitseg_lib.data.loading import SegmentationFolder
 from vitseg_lib.model import weights
-from vitseg_lib.show.widgets.attention_explorer import AttentionExplorer
+from vitseg_lib.course.widgets.attention_explorer import AttentionExplorer
 
 scenes = SegmentationFolder("../data/toy_scenes", "validation")
 recipe = recipes.get("toy")
@@ -48,21 +48,21 @@ def test_mouse_and_keys_change_the_maps_in_a_notebook(page, lab, folder):  # noq
     page.mouse.move(box["x"] + box["width"] * 4.5 / 20, box["y"] + box["height"] * 3.5 / 16)
     pointed = settled(page)
     assert all(one != other for one, other in zip(start, pointed, strict=True))
-    assert "for row 3, column 4 from" in page.inner_text(".vitseg-widget .reading")
+    assert "from row 3, column 4 to" in page.inner_text(".vitseg-widget .reading")
 
     image.focus()  # the cell stays in command mode, in which JupyterLab would take the arrow keys and C
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowRight")
     walked = settled(page)
     assert all(one != other for one, other in zip(pointed, walked, strict=True))
-    assert "for row 4, column 5 from" in page.inner_text(".vitseg-widget .reading")
+    assert "from row 4, column 5 to" in page.inner_text(".vitseg-widget .reading")
     assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"
     page.keyboard.press("c")
     settled(page)
-    assert "for the class token from" in page.inner_text(".vitseg-widget .reading")
+    assert "from the class token to" in page.inner_text(".vitseg-widget .reading")
     page.keyboard.press("Enter")
     settled(page)
-    assert "for A, the class token, from" in page.inner_text(".vitseg-widget .reading")
+    assert "from A, the class token, to" in page.inner_text(".vitseg-widget .reading")
 
     page.evaluate("() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 1; }")
     page.evaluate("() => { void window.jupyterapp.commands.execute('notebook:run-cell'); }")

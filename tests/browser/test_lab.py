@@ -108,15 +108,15 @@ def test_a_chapter_runs_from_the_top(page, lab, chapter):
 
 SLIDERS = """
 from ipywidgets import IntSlider
-from vitseg_lib.show.picture import Sheet
-from vitseg_lib.show.sliders import Sliders
+from vitseg_lib.course.figures.picture import Sheet
+from vitseg_lib.course.widgets.sliders import Sliders
 
 def draw(side):
     return Sheet(100 + side, 100).picture(name="a card", alt=f"An empty card, {100 + side} pixels wide.")
 
 Sliders(draw, side=IntSlider(5, 0, 9))
 """
-UPLOAD = "from vitseg_lib.show.photo_upload import PhotoUpload\nPhotoUpload(print)"
+UPLOAD = "from vitseg_lib.course.widgets.photo_upload import PhotoUpload\nPhotoUpload(print)"
 
 
 def tab_until(page, selector: str, most: int = 12) -> bool:

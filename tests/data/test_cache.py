@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitseg_lib.data.ade20k import ade20k_classes, read_pair
+from vitseg_lib.data.ade20k import read_pair
 from vitseg_lib.data.cache import DecodedCache
-from vitseg_lib.data.classes import Classes
+from vitseg_lib.data.classes import Classes, ade20k_classes
 from vitseg_lib.files import InputError
 
 CLASSES = ade20k_classes()
@@ -108,7 +108,7 @@ def test_faults_of_the_files_are_read_pairs(tmp_path):
 def test_where_nothing_can_be_kept_it_warns_once_and_decodes(tmp_path):
     (tmp_path / "cache").write_text("a file in the folder's place")
     paths, cache = write(tmp_path), DecodedCache(tmp_path / "cache", CLASSES)
-    with pytest.warns(UserWarning, match=r"not kept from here on\. Cannot write .*cache") as warned:
+    with pytest.warns(UserWarning, match=r"not cached from here on\. Cannot write .*cache") as warned:
         cache.read(*paths)
     assert len(warned) == 1
     assert_reads(cache, paths)

@@ -1,8 +1,11 @@
-"""What comes at which place of a run: the same whatever the workers, the resumption and the processes."""
+"""What comes at which position of a run: the same whatever the workers, the resumption and the processes."""
 
 import itertools
 import multiprocessing
 import pickle
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import torch
 from PIL import Image
 
 from vitseg_lib.data.cache import DecodedCache
-from vitseg_lib.data.loading import EndlessSampler, SegmentationFolder, train_loader
+from vitseg_lib.data.loading import InfiniteSampler, SegmentationFolder, train_loader
 from vitseg_lib.data.transforms import TrainPipeline
 from vitseg_lib.files import InputError
 
@@ -22,8 +25,8 @@ COUNT = 7
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("set")
     for split in ("training", "validation"):
-        for room in ("images", "annotations"):
-            (root / room / split).mkdir(parents=True)
+        for kind in ("images", "annotations"):
+            (root / kind / split).mkdir(parents=True)
         for number in range(COUNT):
             rng = np.random.default_rng(number)
             mask = np.full((20, 24), number + 1, np.uint8)
@@ -36,7 +39,7 @@ def root(tmp_path_factory):
 
 
 def batches(root, count=None, **options):
-    options = {"batch_size": 3, "seed": 1, "stop_step": 6} | options
+    options = {"batch_size": 3, "seed": 1, "steps": range(6)} | options
     return list(itertools.islice(train_loader(root, PIPELINE, **options), count))
 
 
@@ -74,33 +77,28 @@ def test_random_changes_depend_on_seed_and_position_only(root):
 
 
 def test_every_epoch_visits_everything_once_in_its_own_order():
-    visits = list(EndlessSampler(COUNT, seed=0, stop=3 * COUNT))
+    visits = list(InfiniteSampler(COUNT, seed=0, positions=range(3 * COUNT)))
     assert [position for position, _ in visits] == list(range(3 * COUNT))
     epochs = [[index for _, index in visits[start : start + COUNT]] for start in range(0, 3 * COUNT, COUNT)]
     assert all(sorted(epoch) == list(range(COUNT)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3
-    assert list(EndlessSampler(COUNT, seed=0, stop=COUNT)) != list(EndlessSampler(COUNT, seed=1, stop=COUNT))
+    assert visits[:COUNT] != list(InfiniteSampler(COUNT, seed=1, positions=range(COUNT)))
 
 
-def test_it_never_ends_without_a_stop():
-    assert len(list(itertools.islice(EndlessSampler(COUNT, seed=0), 1000))) == 1000
+def test_it_never_ends_without_positions():
+    sampler = InfiniteSampler(COUNT, seed=0)
+    for _ in range(2):
+        assert [position for position, _ in itertools.islice(sampler, 1000)] == list(range(1000))
 
 
-@pytest.mark.parametrize("start", [0, 1, COUNT, 2 * COUNT + 3])
-def test_a_resumed_sampler_goes_on_as_if_uninterrupted(start):
-    whole = list(EndlessSampler(COUNT, seed=0, stop=30))
-    assert list(EndlessSampler(COUNT, seed=0, start=start, stop=30)) == whole[start:]
-
-
-@pytest.mark.parametrize("world", [1, 2, 3, 8])
-def test_ranks_share_the_positions_out(world):
-    shares = [list(EndlessSampler(COUNT, seed=0, stop=24, rank=rank, world=world)) for rank in range(world)]
-    assert len({len(share) for share in shares}) == 1
-    assert sorted(itertools.chain(*shares)) == list(EndlessSampler(COUNT, seed=0, stop=24))
+@pytest.mark.parametrize("positions", [range(1, 30), range(COUNT, 30), range(17, 30), range(0, 30, 3), range(5, 30, 8)])
+def test_any_positions_have_the_indices_that_they_have_in_the_whole(positions):
+    whole = list(InfiniteSampler(COUNT, seed=0, positions=range(30)))
+    assert list(InfiniteSampler(COUNT, seed=0, positions=positions)) == [whole[position] for position in positions]
 
 
 def test_the_order_and_the_changes_use_different_streams():
-    order = [index for _, index in EndlessSampler(1000, seed=3, stop=1000)]
+    order = [index for _, index in InfiniteSampler(1000, seed=3, positions=range(1000))]
     assert order != np.random.default_rng((3, 0)).permutation(1000).tolist()
 
 
@@ -109,7 +107,7 @@ def test_the_order_and_the_changes_use_different_streams():
 
 def test_batches_are_full_and_typed(root):
     loaded = batches(root)
-    assert len(loaded) == 6  # 18 places in a set of 7: batches run across the epochs
+    assert len(loaded) == 6  # 18 positions in a set of 7: batches run across the epochs
     for pixels, labels in loaded:
         assert pixels.shape == (3, 3, 16, 16) and pixels.dtype == torch.float32
         assert labels.shape == (3, 16, 16) and labels.dtype == torch.int64
@@ -117,16 +115,16 @@ def test_batches_are_full_and_typed(root):
 
 
 def test_a_batch_larger_than_the_set(root):
-    assert batches(root, batch_size=20, stop_step=2)[1][0].shape[0] == 20
+    assert batches(root, batch_size=20, steps=range(2))[1][0].shape[0] == 20
 
 
 def test_batches_follow_the_sampler_and_the_seeds(root):
     folder = SegmentationFolder(root, "training", transform=PIPELINE, seed=1)
-    places = list(EndlessSampler(COUNT, seed=1, start=6, stop=9))
+    items = list(InfiniteSampler(COUNT, seed=1, positions=range(6, 9)))
     pixels, labels = batches(root)[2]
-    for number, place in enumerate(places):
-        assert torch.equal(pixels[number], folder[place][0])
-        assert torch.equal(labels[number], folder[place][1].long())
+    for number, item in enumerate(items):
+        assert torch.equal(pixels[number], folder[item][0])
+        assert torch.equal(labels[number], folder[item][1].long())
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -143,15 +141,18 @@ def test_a_cache_changes_nothing(root, tmp_path, workers):
 
 
 def test_resuming_changes_nothing(root):
-    assert_same(batches(root, start_step=4), batches(root)[4:])
-    assert_same(batches(root, start_step=4, stop_step=None, count=2), batches(root)[4:])
+    assert_same(batches(root, steps=range(4, 6)), batches(root)[4:])
+    assert batches(root, steps=range(6, 6)) == [], "a run that is finished"
 
 
-def test_processes_together_take_what_one_takes_alone(root):
-    alone = batches(root, batch_size=4, stop_step=3)
-    ranks = [batches(root, batch_size=2, stop_step=3, rank=rank, world=2) for rank in range(2)]
-    for step, (pixels, _) in enumerate(alone):
-        assert torch.equal(pixels[0::2], ranks[0][step][0]) and torch.equal(pixels[1::2], ranks[1][step][0])
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_processes_together_take_what_one_takes_alone(root, world):
+    alone = batches(root, batch_size=4, steps=range(1, 3))
+    ranks = [batches(root, batch_size=4 // world, steps=range(1, 3), shard=(rank, world)) for rank in range(world)]
+    assert len(alone) == 2
+    for step, whole in enumerate(alone):
+        for rank, own in enumerate(ranks):
+            assert_same([own[step]], [(whole[0][rank::world], whole[1][rank::world])])
 
 
 def test_other_seeds_give_other_batches(root):
@@ -172,9 +173,34 @@ def test_the_loader_can_be_sent_to_a_process_that_spawns(root):
 
 @pytest.mark.slow
 def test_spawned_workers_give_the_same_batches(root):
-    loader = train_loader(root, PIPELINE, batch_size=3, seed=1, stop_step=6, workers=2)
+    loader = train_loader(root, PIPELINE, batch_size=3, seed=1, steps=range(6), workers=2)
     loader.multiprocessing_context = multiprocessing.get_context("spawn")
     assert_same(list(loader), batches(root))
+
+
+needs_sigwaitinfo = pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="this system has no sigwaitinfo")
+
+
+@needs_sigwaitinfo
+@pytest.mark.parametrize("name", ["INT", "TERM"])
+def test_workers_leave_signals_from_elsewhere_to_the_main_process(root, name):
+    loaded = iter(train_loader(root, PIPELINE, batch_size=3, seed=1, steps=range(6), workers=2))
+    first = [next(loaded), next(loaded)]  # one of each worker, so that both have started
+    pids = [str(worker.pid) for worker in multiprocessing.active_children()]
+    assert len(pids) == 2
+    subprocess.run(["kill", f"-{name}", *pids], check=True)
+    assert_same([*first, *loaded], batches(root))
+
+
+@needs_sigwaitinfo
+@pytest.mark.slow
+def test_a_process_that_ends_amid_its_loading_does_not_wait_for_its_workers(root):
+    program = (
+        "from vitseg_lib.data.loading import train_loader; from vitseg_lib.data.transforms import TrainPipeline\n"
+        f"loaded = iter(train_loader({str(root)!r}, TrainPipeline(crop=16), batch_size=2, seed=0, workers=2))\n"
+        "next(loaded); raise SystemExit(7)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 7
 
 
 @pytest.mark.parametrize("workers", [0, 2])

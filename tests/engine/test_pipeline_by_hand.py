@@ -17,8 +17,10 @@ from PIL import Image
 
 from vitseg_lib import recipes
 from vitseg_lib.engine import inference
+from vitseg_lib.engine.fast_inference import fast_predict
 from vitseg_lib.model import weights
-from vitseg_lib.model.resizing import resize
+from vitseg_lib.model.fast import fast
+from vitseg_lib.model.upernet import resize
 
 pytestmark = pytest.mark.slow
 FULL, SMALL = (2048, 512), (512, 128)  # what a photograph must fit into: the published scale, and a sixteenth of it
@@ -178,15 +180,12 @@ MS_FLIP_MISTAKES = (with_softmax_after_the_mean, with_scales_of_the_original, wi
 
 
 def library(model, image: np.ndarray, recipe, mode: str) -> tuple[np.ndarray, torch.Tensor]:
-    """The labels that `predict` gives, and the probabilities behind them; the twelve views pass once."""
-    if mode == "whole":
-        logits = inference.whole_image(model, inference.to_pixels(model, image, recipe.test_scale))
-        return inference.predict(model, image, recipe), resize(logits, image.shape[:2])[0].softmax(dim=0)
-    views, heard = inference.all_views, []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference, "all_views", lambda *asked: heard.append(views(*asked)) or heard[-1])
-        labels = inference.predict(model, image, recipe, mode=mode)
-    return labels, inference.probabilities(*heard)
+    """The labels that evaluation gives, and the plain way's probabilities."""
+    labels = fast_predict(fast(model), image, recipe, mode=mode)
+    if mode == "ms_flip":
+        return labels, inference.tta_probabilities(model, image, recipe)
+    logits = inference.whole_image(model, inference.to_pixels(model, image, recipe.test_scale))
+    return labels, resize(logits, image.shape[:2])[0].softmax(dim=0)
 
 
 @torch.inference_mode()

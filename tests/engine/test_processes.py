@@ -1,6 +1,7 @@
 """Runs in processes of their own: two that share the work, and one that is killed again and again."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -12,7 +13,8 @@ import pytest
 import tiny
 import torch
 
-from vitseg_lib import cli, recipes
+from vitseg_lib import cli, recipes, state_files
+from vitseg_lib.engine.evaluation import evaluate
 from vitseg_lib.model import weights
 
 pytestmark = pytest.mark.slow
@@ -53,8 +55,33 @@ def test_two_processes_resume_where_they_stopped(root, tmp_path):
     for name in ("resume.pt", "result.json", "last.safetensors"):  # as if it had died before its first checkpoint
         (tmp_path / "again" / name).unlink()
     finished([*TORCHRUN, PROGRAM, root, tmp_path / "again", json.dumps(options | {"resume": True})])
-    ours, theirs = (weights.read_safetensors(tmp_path / run / "last.safetensors")[0] for run in ("whole", "again"))
+    ours, theirs = (state_files.read_safetensors(tmp_path / run / "last.safetensors")[0] for run in ("whole", "again"))
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_the_score_of_two_processes_is_that_of_the_weights_they_save(root, tmp_path):
+    """On CPUs each process has BatchNorm statistics of its own; those of rank 0 are saved, so those must be scored."""
+    options = {"recipe": {"batch_size": 8, "iterations": 6, "evaluate_every": 6}}
+    finished([*TORCHRUN, PROGRAM, root, tmp_path / "run", json.dumps(options)])
+    model = recipes.build_model(tiny.TINY, 2)
+    weights.load(model, tmp_path / "run" / "last.safetensors")
+    again = evaluate(model, root, tiny.TINY, progress=False).scores()
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (result["mIoU"], result["mAcc"], result["aAcc"]) == (again.mIoU, again.mAcc, again.aAcc)
+
+
+def test_sigterm_to_the_whole_group_saves(root, tmp_path):
+    """As SLURM and systemd send it: to the processes that read images, too."""
+    options = json.dumps({"workers": 2, "recipe": {"iterations": 100_000, "evaluate_every": 100_000}})
+    command = [sys.executable, str(PROGRAM), str(root), str(tmp_path / "run"), options]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    log_file, until = tmp_path / "run" / "log.jsonl", time.monotonic() + 120
+    while not (log_file.exists() and log_file.read_text().count("\n") > 3) and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=60) == 0, process.stderr.read()
+    steps = log_file.read_text().count("\n")
+    assert steps > 3 and torch.load(tmp_path / "run" / "resume.pt", weights_only=True)["step"] == steps
 
 
 def test_evaluation_on_two_processes_counts_the_same(root, tmp_path):
@@ -101,7 +128,7 @@ def test_a_run_that_is_killed_twenty_times_ends_as_if_it_had_not_been(root, tmp_
         trusted = [path for path in out.iterdir() if not path.name.startswith(".")]
         for path in trusted:  # whole, or not there
             if path.suffix == ".safetensors":
-                weights.read_safetensors(path)
+                state_files.read_safetensors(path)
             if path.suffix == ".json":
                 json.loads(path.read_text())
         if (out / "resume.pt").exists():

@@ -6,28 +6,31 @@ import torch
 import torch.nn.functional as F
 
 from vitseg_lib import recipes
+from vitseg_lib.engine.fast_loss import chunked_segmentation_loss
 from vitseg_lib.engine.loss import segmentation_loss
 from vitseg_lib.engine.metrics import ConfusionMatrix
 from vitseg_lib.engine.schedule import build_optimizer, learning_rate, parameter_groups
 
 
-def test_loss_agrees_with_the_reference(rules):
+@pytest.mark.parametrize("loss", [segmentation_loss, chunked_segmentation_loss])
+def test_loss_agrees_with_the_reference(rules, loss):
     rng = np.random.default_rng(7)
     logits = torch.from_numpy(rng.standard_normal((2, 150, 32, 32)).astype(np.float32))
     labels = rng.integers(0, 150, (2, 128, 128))
     labels[rng.random(labels.shape) < 0.3] = 255
     labels = torch.from_numpy(labels)
-    assert segmentation_loss(logits, labels).item() == pytest.approx(rules["loss"]["mmseg"], rel=1e-6)
+    assert loss(logits, labels).item() == pytest.approx(rules["loss"]["mmseg"], rel=1e-6)
     upsampled = F.interpolate(logits, size=(128, 128), mode="bilinear")
     torchs = F.cross_entropy(upsampled, labels, ignore_index=255).item()
     assert torchs == pytest.approx(rules["loss"]["torch_mean"], rel=1e-6)  # the trap is another number
 
 
-def test_a_batch_of_ignored_pixels_has_no_loss_and_no_gradient():
+@pytest.mark.parametrize("loss", [segmentation_loss, chunked_segmentation_loss])
+def test_a_batch_of_ignored_pixels_has_no_loss_and_no_gradient(loss):
     logits = torch.randn(1, 3, 2, 2, requires_grad=True)
-    loss = segmentation_loss(logits, torch.full((1, 4, 4), 255))
-    loss.backward()
-    assert loss.item() == 0
+    value = loss(logits, torch.full((1, 4, 4), 255))
+    value.backward()
+    assert value.item() == 0
     assert torch.equal(logits.grad, torch.zeros_like(logits))
 
 
@@ -43,7 +46,7 @@ def test_only_class_token_and_position_embedding_escape_decay(rules):
         model = recipes.build_model(recipes.get("deit_s16_ln_mln_160k"))
     decayed, spared = parameter_groups(model, 0.01)
     names = {id(p): name for name, p in model.named_parameters()}
-    assert [names[id(p)] for p in spared["params"]] == ["encoder.class_token", "encoder.position_embedding"]
+    assert [names[id(p)] for p in spared["params"]] == ["encoder.cls_token", "encoder.pos_embed"]
     assert len(rules["no_weight_decay"]) == 2
     assert spared["weight_decay"] == 0 and decayed["weight_decay"] == 0.01
     assert len(decayed["params"]) + len(spared["params"]) == len(list(model.parameters()))

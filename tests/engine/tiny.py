@@ -1,29 +1,33 @@
 """A recipe and a data set that train in seconds; run as a program, a run of it in a process of its own.
 
-python tests/engine/tiny.py ROOT OUT '{"accumulate": 2}'      options of `training.train`; torchrun works too
+python tests/engine/tiny.py ROOT OUT '{"accumulate": 2}'      fields of `RunSettings`; torchrun works too
 """
 
 import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from torch import nn
 
 from vitseg_lib import recipes
-from vitseg_lib.data.ade20k import read_classes, write_labels
+from vitseg_lib.data.ade20k import write_labels
+from vitseg_lib.data.classes import read_classes
 from vitseg_lib.engine import training
-from vitseg_lib.engine.distributed import joined
+from vitseg_lib.engine.checkpoints import RunSettings
+from vitseg_lib.engine.distributed import process_group
+from vitseg_lib.recipes import Recipe
 
 TINY = replace(
     recipes.get("toy"),
     name="tiny",
-    width=32,
-    heads=2,
+    embed_dim=32,
+    num_heads=2,
     depth=2,
-    taps=(0, 0, 1, 1),
+    out_indices=(0, 0, 1, 1),
     drop_path=0.3,
     head_channels=8,
     aux_channels=8,
@@ -54,9 +58,16 @@ def make_pictures(root: Path) -> Path:
     return root
 
 
-def without_chance(*arguments, **options) -> nn.Module:
+def train(root: Path, out: Path, recipe: Recipe = TINY, **options: Any) -> dict[str, Any] | None:
+    """A run with these settings; options that are not settings go to `training.train`."""
+    fields = RunSettings.__dataclass_fields__.keys() & options.keys()
+    settings = RunSettings(recipe=recipe, data=root, out=out, **{name: options.pop(name) for name in fields})
+    return training.train(settings, progress=False, **options)
+
+
+def without_chance(recipe: Recipe, num_classes: int = 2, seed: int = 0) -> nn.Module:
     """A starting model whose step depends on no random number and on no batch: no dropout, BatchNorm frozen."""
-    model = training.starting_model(*arguments, **options)
+    model = training.starting_model(recipe, num_classes, seed=seed, pretrained=None)
     for module in model.modules():
         if isinstance(module, nn.Dropout2d):
             module.p = 0.0
@@ -67,8 +78,8 @@ def without_chance(*arguments, **options) -> nn.Module:
 
 
 if __name__ == "__main__":
-    root, out, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+    root, out, options = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
     recipe = replace(recipes.get("toy") if options.pop("toy", False) else TINY, **options.pop("recipe", {}))
-    build = without_chance if options.pop("without_chance", False) else None
-    with joined("cpu"):
-        training.train(recipe, root, out, build=build, progress=False, **options)
+    model = without_chance(recipe) if options.pop("without_chance", False) else None
+    with process_group("cpu"):
+        train(root, out, recipe, model=model, **options)

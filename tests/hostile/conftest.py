@@ -1,4 +1,4 @@
-"""The sound originals, a stage a case, and the count of all that were met."""
+"""The sound originals, a stage for each case, and the count of all that were met."""
 
 from pathlib import Path
 
@@ -8,8 +8,7 @@ import torch
 
 from hostile.stage import Case, Stage, meet
 from vitseg_lib import recipes
-from vitseg_lib.data.ade20k import read_classes
-from vitseg_lib.engine import training
+from vitseg_lib.data.classes import read_classes
 from vitseg_lib.model import weights
 
 MET = pytest.StashKey[list[str]]()
@@ -20,12 +19,12 @@ def sound(tmp_path_factory) -> Path:
     """A data set, weights of three kinds, and a finished run of the recipe `tiny`."""
     folder = tmp_path_factory.mktemp("sound")
     root = tiny.make_pictures(folder / "data")
-    training.train(tiny.TINY, root, folder / "run", progress=False)
+    tiny.train(root, folder / "run")
     classes = read_classes(root)
     model = recipes.build_model(tiny.TINY, len(classes))
     weights.save(model, folder / "tiny.safetensors", recipe="tiny", classes=classes.as_dict())
     torch.save({"meta": {"CLASSES": list(classes.names)}, "state_dict": weights.to_mmseg(model)}, folder / "tiny.pth")
-    torch.save(weights.to_timm(model.encoder), folder / "timm.pth")
+    torch.save(model.encoder.state_dict(), folder / "timm.pth")
     return folder
 
 

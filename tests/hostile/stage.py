@@ -43,17 +43,17 @@ def cases(*made: "Case | Iterable[Case]") -> list[Any]:
 
 @dataclass
 class Stage:
-    """A folder of its own for each case, with whatever it asks for, copied from the sound originals."""
+    """A folder of its own for each case, with whatever it needs, copied from the sound originals."""
 
     folder: Path
     sound: Path  # data, tiny.safetensors, tiny.pth, timm.pth, run
 
     def data(self) -> Path:
-        """Six little pictures, the validation ones named 0 and 1, to spoil."""
+        """Six small images, the validation ones named 0 and 1, to spoil."""
         return self._copied("data")
 
     def weights(self, name: str = "tiny.safetensors") -> Path:
-        """Weights that fit the recipe `tiny` and those pictures: ours, mmsegmentation's (tiny.pth) or timm's."""
+        """Weights that fit the recipe `tiny` and those images: ours, mmsegmentation's (tiny.pth) or timm's."""
         return self._copied(name)
 
     def run(self) -> Path:

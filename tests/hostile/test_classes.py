@@ -35,7 +35,7 @@ ENTRIES = {
     "a colour of fractions": SKY | {"colour": [0.0, 0.5, 1.0]},
     "a colour above 255": SKY | {"colour": [0, 0, 256]},
     "a colour below 0": SKY | {"colour": [0, 0, -1]},
-    "a colour of truths": SKY | {"colour": [True, False, True]},
+    "a colour of booleans": SKY | {"colour": [True, False, True]},
 }
 TEXTS = {
     "an empty classes.json": ("", "is not valid JSON"),
@@ -103,7 +103,7 @@ def elsewhere(stage: Stage) -> list:
         Case("classes of a data set that is not there", elsewhere, ("gone",)),
         Case("fewer classes than the weights know", lambda s: (
             (s.data() / "classes.json").write_text(listed(SKY), encoding="utf-8")
-        ) and s.evaluate(weights=s.weights()), ("of another shape", "tiny.safetensors")),
+        ) and s.evaluate(weights=s.weights()), ("trained on other classes", "tiny.safetensors")),
     ),
 )  # fmt: skip
 def test_bad_classes(case, refused):

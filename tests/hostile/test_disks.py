@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from hostile import test_zips
 from hostile.stage import Case, Stage, cases
 from vitseg_lib.data.fetch import unpack
 
 pytestmark = pytest.mark.slow
 NOBODY = 65534
 LEAVES = ("new_run/run.json", "new_run/log.jsonl", "new_run/*.safetensors", "*/images/*/*", "*/annotations/*/*")
+
+
+def archive(stage: Stage) -> Path:
+    """A sound data set, zipped as ade.zip."""
+    return Path(shutil.make_archive(str(stage.folder / "ade"), "zip", stage.data()))
+
 
 WRITERS: dict[str, Callable[[Stage, Path], list]] = {
     "train": lambda s, p: s.train(out=p),
@@ -29,7 +35,7 @@ WRITERS: dict[str, Callable[[Stage, Path], list]] = {
     "export to torch": lambda s, p: s.export("--out", p / "w.pt2"),
     "export to ONNX": lambda s, p: s.export("--out", p / "w.onnx", to="onnx"),
     "data toy": lambda s, p: ["data", "toy", "--out", p],
-    "unpack": lambda s, p: partial(unpack, s.write("a.zip", test_zips.archive()), p / "set", progress=False),
+    "unpack": lambda s, p: partial(unpack, archive(s), p / "set", progress=False),
 }
 EXISTING = {
     "predict: the labels": lambda s: s.write("predicted/photo.png", "mine") and s.predict(),
@@ -149,13 +155,8 @@ READERS = {
     "resume.pt": lambda s: opened_run(s) and closed(s.run() / "resume.pt") and s.train("--resume", out=s.run()),
     "log.jsonl": lambda s: opened_run(s) and closed(s.run() / "log.jsonl") and s.train("--resume", out=s.run()),
     "a run": lambda s: s.train("--resume", out=closed(s.run())),
-    "an archive": lambda s: closed_archive(s),
+    "an archive": lambda s: closed(archive(s)) and ["data", "ade20k", "--out", s.folder / "ade"],
 }
-
-
-def closed_archive(stage: Stage) -> list:
-    closed(stage.write("ade.zip", test_zips.archive()))
-    return ["data", "ade20k", "--out", stage.folder / "ade"]
 
 
 def opened_run(stage: Stage) -> bool:

@@ -98,7 +98,7 @@ PLACES = {
 
 
 def spoilt(where: str) -> Case:
-    """A damaged picture inside a data set: met while it is trained on, scored or checked."""
+    """A damaged image inside a data set: met while it is trained on, scored or checked."""
 
     def make(stage: Stage) -> list:
         split = "validation" if where.startswith("evaluate") else "training"
@@ -113,7 +113,7 @@ def spoilt(where: str) -> Case:
         }[where]()
 
     leaves = ("new_run/run.json", "new_run/log.jsonl") if where.startswith("train") else ()
-    return Case(f"a picture cut short, met by {where}", make, (".png is damaged or truncated",), leaves)
+    return Case(f"an image cut short, met by {where}", make, (".png is damaged or truncated",), leaves)
 
 
 def twice(stage: Stage, *names: str) -> list:

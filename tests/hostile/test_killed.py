@@ -14,13 +14,20 @@ import pytest
 
 from hostile.stage import Case
 from vitseg_lib import cli
-from vitseg_lib.engine import evaluation
+from vitseg_lib.engine import evaluation, training
+from vitseg_lib.engine.log import StopSignal
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # a killed worker's open socket
 ]
 LEAVES = ("new_run/run.json", "new_run/log.jsonl", "new_run/resume.pt", "new_run/*.safetensors")
+
+
+class StoppedAtOnce(StopSignal):
+    def __enter__(self) -> StopSignal:
+        self.received = True
+        return self
 
 
 @contextmanager
@@ -63,14 +70,13 @@ def test_a_worker_that_is_killed_while_training(number, workers, refused, stage,
     before = (stage.folder / "new_run" / "log.jsonl").read_text().count("\n")
     assert before > 0 and (before <= 5 or (stage.folder / "new_run" / "resume.pt").exists())
     with pytest.MonkeyPatch.context() as patch:  # it goes on: stopped at once, it has saved more than before
-        patch.setattr("vitseg_lib.engine.checkpoints.StopSignal.asked", True, raising=False)
-        patch.setattr("vitseg_lib.engine.checkpoints.StopSignal.__init__", lambda self: setattr(self, "before", {}))
+        patch.setattr(training, "StopSignal", StoppedAtOnce)
         assert cli.main([str(part) for part in stage.train("--resume", *options)]) == 130
-    assert "go on with" in capsys.readouterr().out
+    assert "go on with the same command and --resume" in capsys.readouterr().out
 
 
 def test_workers_that_are_killed_while_scoring(refused, monkeypatch):
-    predicted, predict = [], evaluation.predict
+    predicted, predict = [], evaluation.fast_predict
 
     def predict_and_kill(*arguments, **options):
         predicted.append(predict(*arguments, **options))
@@ -85,7 +91,7 @@ def test_workers_that_are_killed_while_scoring(refused, monkeypatch):
                 os.link(data / kind / "validation" / "0.png", data / kind / "validation" / f"{number}.png")
         return stage.evaluate("--workers", 1)
 
-    monkeypatch.setattr(evaluation, "predict", predict_and_kill)
+    monkeypatch.setattr(evaluation, "fast_predict", predict_and_kill)
     refused(Case("scoring, all workers killed", make, ("a process that reads images",)))
     assert 20 <= len(predicted) < 100
 
@@ -94,7 +100,7 @@ def test_a_machine_without_memory(stage, request):
     """A photograph of 100 megapixels where 200 MB are left: in a process of its own, which takes the limit along."""
     program = (
         "import resource, sys; from PIL import Image; from vitseg_lib import cli, recipes; import torch, tiny\n"
-        "from vitseg_lib.engine import inference; from vitseg_lib.commands import using; import vitseg_lib.model.weights\n"
+        "from vitseg_lib.commands import using\n"
         "recipes.RECIPES['tiny'] = tiny.TINY; Image.new('RGB', (11_000, 9_000)).save('large.png')\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000,) * 2)\n"

@@ -14,7 +14,7 @@ from PIL import Image
 from hostile.stage import Case, Stage, cases
 
 pytestmark = pytest.mark.slow
-SIZE = (40, 36)  # of the pictures: width, height
+SIZE = (40, 36)  # of the images: width, height
 
 
 def few_bits(depth: int) -> bytes:
@@ -115,17 +115,17 @@ def copy(old: str, new: str):
     return lambda root: shutil.copy(root / old, root / new)
 
 
-ROOMS = [f"{kind}/{split}" for kind in ("images", "annotations") for split in ("training", "validation")]
+SPLIT_FOLDERS = [f"{kind}/{split}" for kind in ("images", "annotations") for split in ("training", "validation")]
 FOLDERS = {
-    **{f"no {room}": (remove(room), (room, "is missing")) for room in (*ROOMS, "images", "annotations")},
-    **{f"an empty {room}": (empty(room), (room, "holds no")) for room in ROOMS},
-    **{f"a file as {room}": (replace_by_file(room), (room, "is missing")) for room in ROOMS},
-    **{f"one fewer in {room}": (remove(f"{room}/0.png"), ("0.png", "has no")) for room in ROOMS},
-    **{f"another name in {room}": (move(f"{room}/0.png", f"{room}/z.png"), ("has no", ".png")) for room in ROOMS},
-    "a picture and its mask swapped": (
+    **{f"no {folder}": (remove(folder), (folder, "is missing")) for folder in (*SPLIT_FOLDERS, "images", "annotations")},
+    **{f"an empty {folder}": (empty(folder), (folder, "holds no")) for folder in SPLIT_FOLDERS},
+    **{f"a file as {folder}": (replace_by_file(folder), (folder, "is missing")) for folder in SPLIT_FOLDERS},
+    **{f"one fewer in {folder}": (remove(f"{folder}/0.png"), ("0.png", "has no")) for folder in SPLIT_FOLDERS},
+    **{f"another name in {folder}": (move(f"{folder}/0.png", f"{folder}/z.png"), ("has no", ".png")) for folder in SPLIT_FOLDERS},
+    "an image and its mask swapped": (
         swap("images/training/0.png", "annotations/training/0.png"), ("0.png is no label mask",)
     ),
-    "six empty pictures": (
+    "six empty images": (
         lambda root: [p.write_bytes(b"") for p in root.glob("images/*/*")], ("6 faulty pairs", "and 1 more")
     ),
     "training and validation swapped in half": (

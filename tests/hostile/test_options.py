@@ -120,9 +120,10 @@ def unknown() -> Iterator[Case]:
         Case("a million workers", lambda s: s.train("--workers", 10**6), ("--workers",)),
         Case("a million workers to evaluate", lambda s: s.evaluate("--workers", 10**6), ("--workers",)),
         Case("a batch of a billion", lambda s: s.train("--batch-size", 10**9), ("--batch-size",)),
-        Case("a batch that does not come out even", lambda s: s.train("--accumulate", 3), ("cannot be shared evenly",)),
-        Case("pieces of one image", lambda s: s.train("--accumulate", 2), ("one image at a time", "--accumulate")),
+        Case("a batch that does not come out even", lambda s: s.train("--accumulate", 3), ("cannot be split evenly",)),
+        Case("micro-batches of one image", lambda s: s.train("--accumulate", 2), ("one image at a time", "--accumulate")),
         Case("a batch of one", lambda s: s.train("--batch-size", 1), ("one image at a time", "--batch-size")),
+        Case("compiling for a CPU", lambda s: s.train("--compile"), ("--compile is for GPUs", "leave it out")),
         Case("an unknown timm tag", lambda s: s.train("--pretrained", "no_such_vit"), ("no_such_vit",)),
     ),
 )  # fmt: skip

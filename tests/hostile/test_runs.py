@@ -10,7 +10,7 @@ import torch
 
 from hostile.stage import Case, Stage, cases
 from hostile.test_weights import CONTENTS
-from vitseg_lib.data.ade20k import read_classes
+from vitseg_lib.data.classes import read_classes
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +20,7 @@ SETTINGS = {
     "another batch": (("--batch-size", 4), "recipe.batch_size = 2, not 4"),
     "other evaluations": (("--evaluate-every", 3), "recipe.evaluate_every = 2, not 3"),
     "another precision": (("--precision", "bf16"), "precision = fp32, not bf16"),
+    "other micro-batches": (("--accumulate", 2), "accumulate = 1, not 2"),
     "another encoder": (("--pretrained", "timm.pth"), "recipe.pretrained"),
 }
 SCALARS = {"step": ("six", None, 1.5, -1, 10**9, True), "best": ("good", None, [1.0])}
@@ -35,10 +36,10 @@ def text(name: str, content: str | bytes) -> Callable[[Path], object]:
     return lambda run: (run / name).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
-def cut(name: str, share: float) -> Callable[[Path], object]:
+def cut(name: str, fraction: float) -> Callable[[Path], object]:
     def spoil(run: Path) -> None:
         whole = (run / name).read_bytes()
-        (run / name).write_bytes(whole[: int(len(whole) * share)])
+        (run / name).write_bytes(whole[: int(len(whole) * fraction)])
 
     return spoil
 
@@ -87,8 +88,8 @@ def resume_pt() -> Iterator[tuple[str, Callable[[Path], object], str]]:
     yield "a folder", folder(name), name
     for what, content in {"empty": b"", "text": b"step 6", "a zip": b"PK\x05\x06" + bytes(18)}.items():
         yield what, text(name, content), name
-    for share in (0.01, 0.3, 0.6, 0.9, 0.999):
-        yield f"cut at {share:.0%}", cut(name, share), name
+    for fraction in (0.01, 0.3, 0.6, 0.9, 0.999):
+        yield f"cut at {fraction:.0%}", cut(name, fraction), name
     for what, content in CONTENTS.items():
         yield what, replaced(content), name
     for key in ("model", "optimizer", "step", "best", "scaler"):
@@ -97,9 +98,13 @@ def resume_pt() -> Iterator[tuple[str, Callable[[Path], object], str]]:
     for key, values in SCALARS.items():
         for value in values:
             yield f"{key} {value!r}", state(lambda c, key=key, value=value: c.update({key: value})), name
-    yield "a tensor missing", state(lambda c: c["model"].pop("head.classifier.bias")), name
-    yield "a tensor of another shape", state(lambda c: c["model"].update({"head.classifier.bias": torch.ones(9)})), name
-    yield "a weight that is no number", state(lambda c: c["model"]["head.classifier.bias"].fill_(torch.nan)), name
+    yield "a tensor missing", state(lambda c: c["model"].pop("decode_head.conv_seg.bias")), name
+    yield (
+        "a tensor of another shape",
+        state(lambda c: c["model"].update({"decode_head.conv_seg.bias": torch.ones(9)})),
+        name,
+    )
+    yield "a weight that is no number", state(lambda c: c["model"]["decode_head.conv_seg.bias"].fill_(torch.nan)), name
     yield "an optimiser of other shapes", optimizer(lambda t: t.flatten()[:3].clone()), name
     yield "an optimiser of texts", optimizer(lambda t: "moments"), name
     yield "an optimiser without groups", state(lambda c: c["optimizer"].update(param_groups=[])), name
@@ -155,7 +160,7 @@ def again(stage: Stage, spoil: Callable[[Path], object]) -> list:
         Case("resumed with other classes", other_classes, ("run.json", "classes")),
         Case("resumed with another recipe", lambda s: s.train("--resume", out=s.run(), recipe="toy"), ("run.json",)),
         Case("a run to resume that is not there", lambda s: s.train("--resume"), ("new_run", "holds no run to resume")),
-        Case("a run to resume in a file", lambda s: s.train("--resume", out=s.write("f", "")), ("f/run.json",)),
+        Case("a run to resume in a file", lambda s: s.train("--resume", out=s.write("f", "")), ("/f ", "holds no run to resume")),
         Case("a run where there is one", partial(again, spoil=lambda run: None), ("run", "--resume")),
         Case("a run where there was one", partial(again, spoil=lambda run: (run / "run.json").unlink()), ("run", "--out")),
     ),

@@ -20,7 +20,7 @@ from hostile.stage import Case, Stage, cases
 pytestmark = pytest.mark.slow
 
 SOURCES = {  # the file, the key that is spoilt, and how a command meets it
-    "ours": ("tiny.safetensors", "head.classifier.weight"),
+    "ours": ("tiny.safetensors", "decode_head.conv_seg.weight"),
     "mmseg": ("tiny.pth", "decode_head.conv_seg.weight"),
     "timm": ("timm.pth", "blocks.0.attn.proj.weight"),
 }
@@ -46,7 +46,7 @@ TENSORS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
     "a scalar": (lambda t: t.sum(), "of another shape"),
     "empty": (lambda t: t[:0].contiguous(), "of another shape"),
     "whole numbers": (lambda t: t.to(torch.int64), "of another kind"),
-    "truths": (lambda t: t > 0, "of another kind"),
+    "booleans": (lambda t: t > 0, "of another kind"),
     "not a number": (with_nan, "not finite"),
     "infinite": (partial(with_nan, value=float("inf")), "not finite"),
 }
@@ -208,13 +208,21 @@ NOTES = {
 }
 
 
-def cut(source: str, share: float) -> Case:
+def cut(source: str, fraction: float) -> Case:
     def make(stage: Stage) -> list:
         path = stage.weights(SOURCES[source][0])
-        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * fraction)])
         return command(stage, source)
 
-    return Case(f"{source}: cut at {share:.0%}", make, (SOURCES[source][0],))
+    return Case(f"{source}: cut at {fraction:.0%}", make, (SOURCES[source][0],))
+
+
+def of_other_classes(stage: Stage, command: str) -> list:
+    path = stage.data() / "classes.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(content | {"classes": content["classes"][::-1]}), encoding="utf-8")
+    weights = stage.weights()
+    return stage.evaluate(weights=weights) if command == "evaluate" else stage.predict("--classes", path.parent)
 
 
 def at(stage: Stage, name: str, prepare: Callable[[Path], object]) -> list:
@@ -234,11 +242,15 @@ def at(stage: Stage, name: str, prepare: Callable[[Path], object]) -> list:
             for name in ("w.safetensors", "w.pth")
         ),
         (Case(f"notes: {what}", partial(noted, notes=n), (says,)) for what, (n, says) in NOTES.items()),
-        (cut(source, share) for source in SOURCES for share in (0.01, 0.1, 0.5, 0.9, 0.999)),
+        (cut(source, fraction) for source in SOURCES for fraction in (0.01, 0.1, 0.5, 0.9, 0.999)),
         (
             Case(f"{name}: {what}", partial(at, name=name, prepare=prepare), (name, "no such weights file"))
             for name in ("w.safetensors", "w.pth")
             for what, prepare in (("not there", lambda p: None), ("a folder", Path.mkdir))
+        ),
+        (
+            Case(f"{command} with weights of other classes", partial(of_other_classes, command=command), ("tiny.safetensors", "dark", "bright"))
+            for command in ("evaluate", "predict")
         ),
         Case("another recipe's", lambda s: s.evaluate(weights=s.weights(), recipe="toy"), ("tiny.safetensors", "missing")),
     ),

@@ -9,31 +9,32 @@ from torch import nn
 from vitseg_lib.model.attention import SelfAttention, attention_weights
 from vitseg_lib.model.encoder import DropPath, Encoder, drop_path_rates
 from vitseg_lib.model.neck import MultiLevelNeck
-from vitseg_lib.model.patches import PatchEmbedding, resize_position_embedding, tokens_to_map
-from vitseg_lib.model.upernet import JoiningBlock, UPerHead, adaptive_average_pool
+from vitseg_lib.model.patches import PatchEmbedding, resize_pos_embed, tokens_to_map
+from vitseg_lib.model.upernet import UPerHead, adaptive_avg_pool, top_down
 
 
 def small_encoder(**changes) -> Encoder:
-    sizes = {"width": 32, "depth": 4, "heads": 2, "patch_size": 8, "image_size": 32, "taps": (0, 1, 2, 3)} | changes
+    sizes = {"embed_dim": 32, "depth": 4, "num_heads": 2, "patch_size": 8, "image_size": 32}
+    sizes |= {"out_indices": (0, 1, 2, 3)} | changes
     return Encoder(**sizes).eval()
 
 
 def test_patch_embedding_is_a_linear_map_of_each_patch():
-    patches = PatchEmbedding(width=5, patch_size=4)
+    patches = PatchEmbedding(embed_dim=5, patch_size=4)
     pixels = torch.randn(2, 3, 8, 12)
     tokens, grid = patches(pixels)
     assert grid == (2, 3) and tokens.shape == (2, 6, 5)
-    weight = patches.projection.weight.flatten(1)
+    weight = patches.proj.weight.flatten(1)
     for row in range(2):
         for column in range(3):
             patch = pixels[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4].flatten(1)
-            expected = patch @ weight.T + patches.projection.bias
+            expected = patch @ weight.T + patches.proj.bias
             assert torch.allclose(tokens[:, 3 * row + column], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("size", "grid"), [((512, 683), (32, 43)), ((1, 1), (1, 1)), ((17, 33), (2, 3))])
 def test_sides_that_do_not_divide_are_padded_with_zeros_right_and_bottom(size, grid):
-    patches = PatchEmbedding(width=4, patch_size=16)
+    patches = PatchEmbedding(embed_dim=4, patch_size=16)
     pixels = torch.randn(1, 3, *size)
     tokens, found = patches(pixels)
     whole = torch.zeros(1, 3, grid[0] * 16, grid[1] * 16)
@@ -52,7 +53,7 @@ def test_position_resize_agrees_with_the_reference(rules):
 
     rule = rules["pos_embed_14_to_32"]
     embedding = formula_weights.tensor_for("golden.pos_embed", (1, 197, 8))
-    resized = resize_position_embedding(embedding, (14, 14), (32, 32))
+    resized = resize_pos_embed(embedding, (14, 14), (32, 32))
     probe = formula_weights.probes(resized, n=len(rule["values"]))
     assert probe["shape"] == rule["shape"]
     assert np.abs(np.subtract(probe["values"], rule["values"])).max() < 1e-4 * rule["std"]
@@ -64,30 +65,27 @@ def test_the_antialias_trap_gives_other_numbers():
     embedding = torch.randn(1, 1025, 8)
     grid = embedding[:, 1:].unflatten(1, (32, 32)).permute(0, 3, 1, 2)
     theirs = F.interpolate(grid, size=(14, 14), mode="bicubic", antialias=True).flatten(2).mT
-    ours = resize_position_embedding(embedding, (32, 32), (14, 14))[:, 1:]
+    ours = resize_pos_embed(embedding, (32, 32), (14, 14))[:, 1:]
     assert ours.shape == theirs.shape
     assert (ours - theirs).std() > 0.5 * theirs.std()
 
 
 def test_position_resize_looks_at_the_grid_and_not_at_the_number_of_patches():
     embedding = torch.randn(1, 1025, 8)
-    assert not torch.equal(resize_position_embedding(embedding, (32, 32), (16, 64)), embedding)
-    assert resize_position_embedding(embedding, (32, 32), (32, 32)) is embedding
+    assert not torch.equal(resize_pos_embed(embedding, (32, 32), (16, 64)), embedding)
+    assert resize_pos_embed(embedding, (32, 32), (32, 32)) is embedding
 
 
-def test_attention_agrees_with_torch_and_with_itself():
+def test_attention_agrees_with_torch():
     torch_attention = nn.MultiheadAttention(32, 4, batch_first=True)
     nn.init.normal_(torch_attention.in_proj_bias)
-    ours = SelfAttention(width=32, heads=4)
+    ours = SelfAttention(embed_dim=32, num_heads=4)
     ours.qkv.load_state_dict({"weight": torch_attention.in_proj_weight, "bias": torch_attention.in_proj_bias})
-    ours.projection.load_state_dict(torch_attention.out_proj.state_dict())
+    ours.proj.load_state_dict(torch_attention.out_proj.state_dict())
     tokens = torch.randn(2, 7, 32)
     expected, maps = torch_attention(tokens, tokens, tokens, average_attn_weights=False)
-    fused, nothing = ours(tokens)
-    readable, weights = ours(tokens, return_weights=True)
-    assert nothing is None
-    assert torch.allclose(fused, expected, atol=1e-6)
-    assert torch.allclose(readable, expected, atol=1e-6)
+    mixed, weights = ours(tokens)
+    assert torch.allclose(mixed, expected, atol=1e-6)
     assert torch.allclose(weights, maps, atol=1e-6)
     assert torch.allclose(weights.sum(-1), torch.ones(2, 4, 7))
 
@@ -101,9 +99,9 @@ def test_attention_by_loops():
         assert np.allclose(weights[i].numpy(), exponentials / exponentials.sum(), atol=1e-6)
 
 
-def test_heads_must_divide_the_width():
-    with pytest.raises(ValueError, match="5 heads do not divide a width of 32"):
-        SelfAttention(width=32, heads=5)
+def test_heads_must_divide_embed_dim():
+    with pytest.raises(ValueError, match="5 heads do not divide an embed_dim of 32"):
+        SelfAttention(embed_dim=32, num_heads=5)
 
 
 def test_drop_path_keeps_the_mean_and_drops_whole_samples():
@@ -136,7 +134,7 @@ def test_tokens_agree_with_timm_after_every_block(tag):
     for parameter in theirs.parameters():
         nn.init.normal_(parameter, std=0.05)
     ours = Encoder(
-        width=384, depth=12, heads=6, patch_size=16, image_size=64, taps=(2, 5, 8, 11), final_norm=True
+        embed_dim=384, depth=12, num_heads=6, patch_size=16, image_size=64, out_indices=(2, 5, 8, 11), final_norm=True
     ).eval()
     left_over = weights.load_timm(ours, theirs.state_dict())
     assert sorted(left_over) == ["head.bias", "head.weight"]
@@ -150,23 +148,23 @@ def test_tokens_agree_with_timm_after_every_block(tag):
             assert (stages["tokens"][index] - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
-def test_taps_norm_and_attention():
-    encoder = small_encoder(taps=(1, 1, 3), final_norm=True)
+def test_out_indices_norm_and_attention():
+    encoder = small_encoder(out_indices=(1, 1, 3), final_norm=True)
     pixels = torch.randn(2, 3, 32, 40)
     stages = encoder(pixels, return_attention=True)
     assert [tuple(m.shape) for m in stages["encoder"]] == [(2, 32, 4, 5)] * 3
     assert [tuple(a.shape) for a in stages["attention"]] == [(2, 2, 21, 21)] * 4
     assert "attention" not in encoder(pixels)
-    assert torch.allclose(stages["encoder"][2], encoder(pixels)["encoder"][2], atol=1e-5)  # fused against readable
+    assert torch.equal(stages["encoder"][2], encoder(pixels)["encoder"][2])
     last = stages["encoder"][2].permute(0, 2, 3, 1)
     assert torch.allclose(last.mean(-1), torch.zeros(2, 4, 5), atol=1e-5)  # normalised
     assert not torch.allclose(stages["encoder"][0].mean(1), torch.zeros(2, 4, 5), atol=1e-3)  # not normalised
     with pytest.raises(ValueError, match="reach outside layers 0 to 3"):
-        small_encoder(taps=(2, 4))
+        small_encoder(out_indices=(2, 4))
 
 
 def test_neck_scales_by_factor_and_survives_a_single_patch():
-    neck = MultiLevelNeck(width=4)
+    neck = MultiLevelNeck(embed_dim=4)
     shapes = [tuple(m.shape[-2:]) for m in neck([torch.randn(1, 4, 32, 43)] * 4)]
     assert shapes == [(128, 172), (64, 86), (32, 43), (16, 21)]
     assert [tuple(m.shape[-2:]) for m in neck([torch.randn(1, 4, 1, 7)] * 4)][-1] == (1, 3)
@@ -175,10 +173,10 @@ def test_neck_scales_by_factor_and_survives_a_single_patch():
 
 def test_by_factor_and_by_size_are_not_the_same_at_odd_widths():
     x = torch.randn(1, 1, 4, 43)
-    branch = MultiLevelNeck(width=1).branches[3]
+    branch = MultiLevelNeck(embed_dim=1).branches[3]
     ours = branch(x)
-    by_size = branch.smooth(F.interpolate(branch.lateral(x), size=(2, 21), mode="bilinear"))
-    by_factor = branch.smooth(F.interpolate(branch.lateral(x), scale_factor=0.5, mode="bilinear"))
+    by_size = branch.conv(F.interpolate(branch.lateral_conv(x), size=(2, 21), mode="bilinear"))
+    by_factor = branch.conv(F.interpolate(branch.lateral_conv(x), scale_factor=0.5, mode="bilinear"))
     assert torch.equal(ours, by_factor)
     assert (ours - by_size).abs().max() > 1e-3
 
@@ -187,23 +185,24 @@ def test_by_factor_and_by_size_are_not_the_same_at_odd_widths():
 @pytest.mark.parametrize("bins", [1, 2, 3, 6])
 def test_pooling_agrees_with_torch(size, bins):
     x = torch.randn(2, 3, *size)
-    assert torch.allclose(adaptive_average_pool(x, bins), F.adaptive_avg_pool2d(x, bins), atol=1e-5)
+    assert torch.allclose(adaptive_avg_pool(x, bins), F.adaptive_avg_pool2d(x, bins), atol=1e-5)
 
 
-def test_top_down_uses_the_summed_level():
-    """With identities for convolutions, level 0 is the sum of all levels."""
-    head = UPerHead(in_channels=1, channels=1, num_classes=1).eval()
-    head.pyramid = nn.Identity()
-    head.laterals = nn.ModuleList(nn.Identity() for _ in range(3))
-    head.smooths = nn.ModuleList(nn.Identity() for _ in range(3))
-    head.fuse = JoiningBlock(4, 4)
-    nn.init.dirac_(head.fuse.conv.weight)
-    head.fuse.eval()
-    head.classifier = nn.Identity()
-    head.dropout = nn.Identity()
+def test_top_down_adds_the_summed_level():
     maps = [torch.full((1, 1, side, side), float(value)) for side, value in ((8, 1), (4, 10), (2, 100), (1, 1000))]
-    seen = head(maps)
-    assert seen[0, :, 0, 0].tolist() == pytest.approx([1111, 1110, 1100, 1000], rel=1e-4)
+    assert [level.unique().tolist() for level in top_down(maps)] == [[1111], [1110], [1100], [1000]]
+    assert maps[0].unique().tolist() == [1]  # its argument stays what it was
+
+
+def test_the_head_fuses_the_sums_of_all_levels():
+    """With identities for convolutions, the four channels before the classifier are the four sums."""
+    head = UPerHead(in_channels=1, channels=1, num_classes=1).eval()
+    head.ppm = nn.Identity()
+    head.lateral_convs = nn.ModuleList(nn.Identity() for _ in range(3))
+    head.fpn_convs = nn.ModuleList(nn.Identity() for _ in range(3))
+    head.fpn_bottleneck = head.dropout = head.conv_seg = nn.Identity()
+    maps = [torch.full((1, 1, side, side), float(value)) for side, value in ((8, 1), (4, 10), (2, 100), (1, 1000))]
+    assert head(maps)[0, :, 0, 0].tolist() == [1111, 1110, 1100, 1000]
 
 
 def test_padding_reaches_the_logits_like_zeros_by_hand():

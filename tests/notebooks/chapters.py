@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from vitseg_lib.show.picture import UNSEEN
+from vitseg_lib.course.figures.picture import UNSEEN
 
 # Chapter 00 shows the destination and builds nothing: it is exempt from these parts, and from nothing else.
 EXEMPT = {"00_start_here": {"naive", "check", "trap", "exercise", "library"}}

@@ -13,7 +13,7 @@ import pytest
 from chapters import EXEMPT, Chapter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from vitseg_lib.show.pipeline_strip import pipeline_strip
+from vitseg_lib.course.figures.pipeline_strip import pipeline_strip
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))

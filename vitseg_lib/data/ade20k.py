@@ -1,21 +1,20 @@
-"""ADE20K and every data set in its layout: folders, classes, the label shift, reading.
+"""ADE20K and every data set in its layout: folders, the label shift, reading and writing masks.
 
     ROOT/images/{training,validation}/NAME.jpg        photographs
-    ROOT/annotations/{training,validation}/NAME.png   masks, one byte a pixel: 0 = other, k = class k-1
+    ROOT/annotations/{training,validation}/NAME.png   masks, one byte per pixel: 0 = other, k = class k-1
     ROOT/classes.json                                 other classes than ADE20K's; see data/README.md
 
 In memory an image is uint8 (H, W, 3) RGB and labels are uint8 (H, W): 0..K-1, and 255 for ignored pixels.
 """
 
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from vitseg_lib.data.classes import IGNORED, Classes, ade20k_classes, parse_classes, read_classes  # noqa: F401
+from vitseg_lib.data.classes import IGNORED, Classes
+from vitseg_lib.data.image_io import open_image, read_image, write_image
 from vitseg_lib.data.opencv import cv2
-from vitseg_lib.data.photos import opened, read_image, write_image
 from vitseg_lib.files import InputError
 
 SPLITS = ("training", "validation")
@@ -30,17 +29,6 @@ def list_pairs(root: str | Path, split: str) -> list[tuple[Path, Path]]:
     root = Path(root)
     if split not in SPLITS:
         raise InputError(f'There is no split "{split}": choose one of {", ".join(SPLITS)}.')
-    _check_root(root)
-    images = _by_name(root / "images" / split, IMAGE_SUFFIXES)
-    annotations = _by_name(root / "annotations" / split, (".png",))
-    for missing, found, what in ((annotations, images, "annotation"), (images, annotations, "image")):
-        if alone := sorted(found.keys() - missing.keys()):
-            more = f" (and {len(alone) - 1} more like it)" if len(alone) > 1 else ""
-            raise InputError(f"{found[alone[0]]} has no {what}{more}: add the missing file or remove this one.")
-    return [(images[name], annotations[name]) for name in sorted(images)]
-
-
-def _check_root(root: Path) -> None:
     if not root.is_dir():
         raise InputError(
             f"There is no data set at {root}: make one with `vitseg data toy`, fetch ADE20K with "
@@ -49,76 +37,65 @@ def _check_root(root: Path) -> None:
     inner = root / "ADEChallengeData2016"
     if inner.is_dir() and not (root / "images").is_dir():
         raise InputError(f"{root} is not the data set but the folder around it: use {inner}.")
+    images = _by_name(root / "images" / split, IMAGE_SUFFIXES)
+    annotations = _by_name(root / "annotations" / split, (".png",))
+    for paths, partners, kind in ((images, annotations, "annotation"), (annotations, images, "image")):
+        if alone := sorted(paths.keys() - partners.keys()):
+            more = f" (and {len(alone) - 1} more like it)" if len(alone) > 1 else ""
+            raise InputError(f"{paths[alone[0]]} has no {kind}{more}: add the missing file or remove this one.")
+    return [(images[name], annotations[name]) for name in sorted(images)]
 
 
 def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     """Return the folder's visible files with one of the `suffixes`, in any case, by name without suffix."""
     if not folder.is_dir():
-        raise InputError(f"{folder} is missing: a data set needs images/ and annotations/ with a folder a split.")
-    found: dict[str, Path] = {}
+        raise InputError(f"{folder} is missing: a data set needs images/ and annotations/, each with both splits.")
+    by_name: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in suffixes and not path.name.startswith("."):
-            if path.stem in found:
-                raise InputError(f"{path} and {found[path.stem].name} have one name: remove or rename one.")
-            found[path.stem] = path
-    if not found:
+            if path.stem in by_name:
+                raise InputError(f"{path} and {by_name[path.stem].name} have one name: remove or rename one.")
+            by_name[path.stem] = path
+    if not by_name:
         raise InputError(f"{folder} holds no {' or '.join(suffixes)} files: put the data set's files there.")
-    return found
+    return by_name
 
 
 def shift_labels(raw: np.ndarray) -> np.ndarray:
-    """Turn a file's values into labels, uint8 (H, W): 0 (other) → 255, k → k-1, and 255 stays 255.
+    """Turn a file's values into labels, uint8 (H, W): 0 (other) → 255, k → k-1, 255 → 255.
 
     Source: reproduction: mmsegmentation 0.17, `reduce_zero_label`.
     """
     return np.where(raw == IGNORED, IGNORED, raw - np.uint8(1))  # a byte wraps around: 0 - 1 = 255
 
 
-def unshift_labels(labels: np.ndarray) -> np.ndarray:
-    """Turn labels into a file's values, uint8 (H, W): 255 → 0 (other), k → k+1."""
-    return labels + np.uint8(1)  # a byte wraps around: 255 + 1 = 0
-
-
 def require_mask(image: Image.Image, path: str | Path) -> None:
     """Raise `InputError` unless an opened annotation has one 8-bit channel, stored without loss."""
     # Pillow stretches grey values of fewer than 8 bits to 0..255, and so spoils labels.
     stretched = bool(image.tile) and str(image.tile[0][3]).startswith("L;")
-    blurred = image.format in ("JPEG", "WEBP", "AVIF", "JPEG2000")  # which do not give back what was saved
-    if image.mode not in ("L", "P") or stretched or blurred:
-        kind = f"Pillow mode {image.mode}{', under 8 bits' if stretched else ''}"
-        kind += f", kept with loss as {image.format}" if blurred else ""
-        raise InputError(
-            f"{path} is no label mask ({kind}): save it as an 8-bit PNG with one channel, grey or palette, that "
-            "holds the class numbers."
-        )
+    lossy = image.format in ("JPEG", "WEBP", "AVIF", "JPEG2000")
+    if image.mode not in ("L", "P") or stretched or lossy:
+        reason = ", under 8 bits" if stretched else f", stored with loss as {image.format}" if lossy else ""
+        remedy = "save it as an 8-bit PNG with one channel, grey or palette, that holds the class numbers"
+        raise InputError(f"{path} is no label mask (Pillow mode {image.mode}{reason}): {remedy}.")
 
 
 def read_labels(path: str | Path, classes: Classes) -> np.ndarray:
-    """Read an annotation as labels, uint8 (H, W): 0..K-1, 255 where ignored.
-
-    The file must be a single-channel 8-bit one, grey or with a palette, whose indices are the values.
+    """Read an annotation, 8-bit grey or palette indices, as labels, uint8 (H, W): 0..K-1, 255 where ignored.
 
     Raises `InputError` if it is missing, damaged, of another kind, or holds a value outside the classes.
     """
-    with opened(path) as image:
+    with open_image(path) as image:
         require_mask(image, path)
         raw = np.asarray(image)
-    labels, unknown = (cv2.LUT(raw, table) for table in _label_tables(classes))
+    unknown = cv2.LUT(raw, (classes.labels_of_values < 0).astype(np.uint8))
     if unknown.any():
         first = int(classes.zero_is_other)
-        known = f"{len(classes)} classes, values {first} to {len(classes) - 1 + first}"
         raise InputError(
-            f"{path} holds the label {raw[unknown > 0][0]}, outside the data set's {known}: correct the mask, or list "
-            "its classes in classes.json."
+            f"{path} holds the label {raw[unknown > 0][0]}, outside the data set's {len(classes)} classes, values "
+            f"{first} to {len(classes) - 1 + first}: correct the mask, or list its classes in classes.json."
         )
-    return labels
-
-
-@lru_cache(maxsize=8)
-def _label_tables(classes: Classes) -> tuple[np.ndarray, np.ndarray]:
-    """The label of each value, and whether it has none, both uint8 (256,)."""
-    labels = classes.labels_of_values()
-    return labels.astype(np.uint8), (labels < 0).astype(np.uint8)
+    return cv2.LUT(raw, classes.labels_of_values.astype(np.uint8))
 
 
 def write_labels(path: str | Path, labels: np.ndarray, classes: Classes, *, overwrite: bool = False) -> None:
@@ -141,15 +118,11 @@ def read_pair(image_path: str | Path, label_path: str | Path, classes: Classes) 
     return image, labels
 
 
-def require_same_size(
-    image_path: str | Path, image_size: tuple[int, ...], label_path: str | Path, label_size: tuple[int, ...]
-) -> None:
+def require_same_size(image_path: str | Path, image_size: tuple, label_path: str | Path, label_size: tuple) -> None:
     """Raise `InputError` if an image and its labels differ in (height, width)."""
-    if tuple(image_size) != tuple(label_size):
-        raise InputError(
-            f"{label_path} is {label_size[1]} wide and {label_size[0]} high but its image {image_path} is "
-            f"{image_size[1]} wide and {image_size[0]} high: replace the one that is wrong."
-        )
+    if image_size != label_size:
+        ours, its = (f"{width} wide and {height} high" for height, width in (label_size, image_size))
+        raise InputError(f"{label_path} is {ours} but its image {image_path} is {its}: replace the one that is wrong.")
 
 
 def colour_labels(labels: np.ndarray, classes: Classes) -> np.ndarray:

@@ -1,11 +1,9 @@
-"""What the labels of a data set mean: ADE20K's 150 classes, or those of a classes.json.
-
-data/README.md shows the format, with Pascal VOC's and Cityscapes' masks as examples.
-"""
+"""What the labels of a data set mean: ADE20K's 150 classes, or those of a classes.json as in data/README.md."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,6 @@ class Classes:
     values: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
-        """Return K."""
         return len(self.names)
 
     def as_dict(self) -> dict[str, Any]:
@@ -49,6 +46,7 @@ class Classes:
         """The values in files that stand for a label."""
         return self.values[label] if self.values else (label + self.zero_is_other,)
 
+    @cached_property
     def labels_of_values(self) -> np.ndarray:
         """The label of each value that a file may hold, int16 (256,), and -1 where it stands for nothing."""
         table = np.full(256, self.ignore if self.values else -1, np.int16)
@@ -65,10 +63,7 @@ def ade20k_classes() -> Classes:
 
 
 def read_classes(root: str | Path) -> Classes:
-    """Return the classes of `root`/classes.json, or ADE20K's if there is no such file.
-
-    Raises `InputError` naming the file and its fault.
-    """
+    """Return the classes of `root`/classes.json, or ADE20K's without one; `InputError` names the file's fault."""
     path = Path(root) / "classes.json"
     if not path.exists() and not path.is_symlink():
         return ade20k_classes()
@@ -79,9 +74,9 @@ def read_classes(root: str | Path) -> Classes:
 
 
 def parse_classes(text: str, path: str) -> Classes:
-    """Return the classes of a classes.json's text; faults are told as those of the file `path`."""
+    """Return the classes of a classes.json's text; `InputError` names `path` and the fault."""
 
-    def demand(condition: bool, fault: str) -> None:
+    def demand(condition: Any, fault: str) -> None:
         if not condition:
             raise InputError(f"{path}: {fault}; data/README.md shows the format.")
 
@@ -92,39 +87,35 @@ def parse_classes(text: str, path: str) -> Classes:
     demand(isinstance(content, dict) and isinstance(content.get("classes"), list), 'it needs a list "classes"')
     zero_is_other, ignore = content.get("zero_is_other", True), content.get("ignore", IGNORED)
     demand(isinstance(zero_is_other, bool), '"zero_is_other" must be true or false')
-    demand(_is_byte(ignore), '"ignore" must be a whole number from 0 to 255')
+    demand(_are_bytes([ignore]), '"ignore" must be a whole number from 0 to 255')
     entries, most = content["classes"], IGNORED - zero_is_other
     demand(1 <= len(entries) <= most, f"it lists {len(entries)} classes, where 1 to {most} are possible")
     for number, entry in enumerate(entries, start=1):
-        fault = f'class number {number} needs a "name" of one line and a "colour" of three whole numbers from 0 to 255'
-        demand(isinstance(entry, dict) and _is_name(entry.get("name")) and _is_colour(entry.get("colour")), fault)
+        fault = 'needs a "name" of one line and a "colour" of three whole numbers from 0 to 255'
+        demand(_is_entry(entry), f"class number {number} {fault}")
     names = tuple(entry["name"] for entry in entries)
-    demand(len(set(names)) == len(names), f'the name "{str(_twice(names))[:80]}" occurs twice')
+    demand(len(set(names)) == len(names), f'the name "{str(_repeated(names))[:80]}" occurs twice')
     listed = [entry["values"] for entry in entries if "values" in entry]
     demand(len(listed) in (0, len(entries)), 'either every class has its "values" or none has')
     for number, values in enumerate(listed, start=1):
         fault = f'the "values" of class number {number} must be a list of whole numbers from 0 to 254'
-        demand(isinstance(values, list) and values and all(_is_byte(v) and v != IGNORED for v in values), fault)
+        demand(_are_bytes(values) and values and IGNORED not in values, fault)
     colours = np.array([entry["colour"] for entry in entries], dtype=np.uint8)
     colours.flags.writeable = False
     classes = Classes(names, colours, IGNORED, zero_is_other, ignore, tuple(map(tuple, listed)))
     used = [ignore, *(value for label in range(len(classes)) for value in classes.values_of(label))]
-    demand(len(set(used)) == len(used), f"the value {_twice(used)} stands for two things")
+    demand(len(set(used)) == len(used), f"the value {_repeated(used)} stands for two things")
     return classes
 
 
-def _twice(values: Sequence) -> Any:
-    """The first of the values that occurs twice, or None."""
+def _repeated(values: Sequence) -> Any:
     return next((value for value in values if list(values).count(value) > 1), None)
 
 
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+def _is_entry(entry: Any) -> bool:
+    name, colour = (entry.get("name"), entry.get("colour")) if isinstance(entry, dict) else (None, None)
+    return isinstance(name, str) and name.strip() and name.isprintable() and _are_bytes(colour) and len(colour) == 3
 
 
-def _is_byte(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= 255
-
-
-def _is_colour(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(map(_is_byte, value))
+def _are_bytes(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) is int and 0 <= value <= 255 for value in values)

@@ -1,8 +1,8 @@
 """Photometric distortion: brightness, contrast, saturation and hue, each on uint8 (H, W, 3) RGB.
 
-Source: reproduction: mmsegmentation 0.17, `PhotoMetricDistortion`, and OpenCV's 8-bit HSV, where hue runs from
-0 to 179 (two degrees a step) and saturation and value from 0 to 255. Every step clips and truncates to uint8; on the
-way back from HSV, OpenCV rounds the last pixels of a row, which are too few for its vector instructions.
+Source: reproduction: mmsegmentation 0.17, `PhotoMetricDistortion`, and OpenCV's 8-bit HSV: hue 0 to 179 (two degrees
+a step), saturation and value 0 to 255. Every step clips and truncates to uint8; on the way back from HSV, OpenCV
+rounds the last pixels of a row, which are too few for its vector instructions.
 """
 
 import numpy as np
@@ -15,25 +15,25 @@ LEVELS = np.arange(256, dtype=np.float32)
 
 def adjust_brightness(image: np.ndarray, delta: float) -> np.ndarray:
     """Add `delta` (in grey levels) to every value."""
-    return cv2.LUT(image, _cut(LEVELS + delta))
+    return cv2.LUT(image, _clip_to_uint8(LEVELS + delta))
 
 
 def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
     """Multiply every value by `factor`."""
-    return cv2.LUT(image, _cut(LEVELS * factor))
+    return cv2.LUT(image, _clip_to_uint8(LEVELS * factor))
 
 
 def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
     """Multiply the saturation by `factor`: 0 is grey, 1 changes nothing but the rounding."""
     hsv = rgb_to_hsv(image)
-    hsv[..., 1] = cv2.LUT(hsv[..., 1], _cut(LEVELS * factor))
+    hsv[..., 1] = cv2.LUT(hsv[..., 1], _clip_to_uint8(LEVELS * factor))
     return hsv_to_rgb(hsv)
 
 
 def adjust_hue(image: np.ndarray, shift: int) -> np.ndarray:
     """Turn the hue by `shift` steps of two degrees: 60 makes red green."""
     hsv = rgb_to_hsv(image)
-    hsv[..., 0] = cv2.LUT(hsv[..., 0], _cut((LEVELS + shift) % 180))
+    hsv[..., 0] = cv2.LUT(hsv[..., 0], _clip_to_uint8((LEVELS + shift) % 180))
     return hsv_to_rgb(hsv)
 
 
@@ -76,10 +76,10 @@ def rgb_to_hsv(image: np.ndarray) -> np.ndarray:
 
 
 def hsv_to_rgb(image: np.ndarray) -> np.ndarray:
-    """Turn hue 0..179, saturation and value 0..255 into RGB, all uint8 (H, W, 3)."""
+    """Undo `rgb_to_hsv`."""
     return cv2.cvtColor(image, cv2.COLOR_HSV2RGB)
 
 
-def _cut(values: np.ndarray) -> np.ndarray:
-    """Make a table of real values, uint8 (256,): clipped, and truncated as the reference does."""
+def _clip_to_uint8(values: np.ndarray) -> np.ndarray:
+    """Make a lookup table, uint8 (256,), of real values: clipped, and truncated as the reference does."""
     return np.clip(values, 0, 255).astype(np.uint8)

@@ -1,22 +1,26 @@
-"""From a folder to batches: which picture comes at which place in the run, and with which random changes.
+"""From a folder to batches: which image comes at which position of a run, and with which random changes.
 
-Both depend on the seed and the position in the run only, never on the number of workers or on where a run was
-resumed, so a run of one process can be repeated exactly.
+Both depend on the seed and the position only, not on workers or on where a run was resumed: a run repeats exactly.
 """
 
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from vitseg_lib.data.ade20k import list_pairs, read_classes, read_pair
+from vitseg_lib.data.ade20k import list_pairs, read_pair
 from vitseg_lib.data.cache import DecodedCache
+from vitseg_lib.data.classes import read_classes
 from vitseg_lib.files import InputError
 
+ENDLESS = range(2**40)  # steps or positions
 SHUFFLE = 1  # keeps the sampler's random stream apart from the dataset's
 
 Transform = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[Any, Any]]
@@ -25,34 +29,22 @@ Transform = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[Any, A
 class SegmentationFolder(Dataset):
     """The pairs of one split of a data set in ADE20K's layout.
 
-    An item is (image, labels) as read, uint8 (H, W, 3) and (H, W), or what `transform(image, labels, rng)` makes
-    of them. Asked for (position, index), the generator is seeded by (`seed`, position); asked for an index, the
-    index is the position.
+    An item is (image, labels) as read, uint8 (H, W, 3) and (H, W), or what `transform(image, labels, rng)` makes of
+    them. The rng of item (position, index) is seeded by (`seed`, position); a mere index is the position as well.
+    Raises `InputError` if the folder is no data set, and for an item if a file is at fault.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str,
-        *,
-        transform: Transform | None = None,
-        seed: int = 0,
-        cache: DecodedCache | None = None,
-    ) -> None:
-        """List the pairs; raises `InputError` if the folder is no data set. A `cache` keeps them decoded."""
-        self.pairs = list_pairs(root, split)
-        self.classes = read_classes(root)
-        self.transform = transform
-        self.seed = seed
-        self.cache = cache
+    cache: DecodedCache | None = None  # set it to keep pairs decoded
+
+    def __init__(self, root: str | Path, split: str, *, transform: Transform | None = None, seed: int = 0) -> None:
+        self.pairs, self.classes = list_pairs(root, split), read_classes(root)
+        self.transform, self.seed = transform, seed
 
     def __len__(self) -> int:
-        """Return the number of pairs."""
         return len(self.pairs)
 
-    def __getitem__(self, where: int | tuple[int, int]) -> tuple[Any, Any]:
-        """Read and transform one pair; raises `InputError` if a file is at fault."""
-        position, index = where if isinstance(where, tuple) else (where % len(self), where)
+    def __getitem__(self, item: int | tuple[int, int]) -> tuple[Any, Any]:
+        position, index = item if isinstance(item, tuple) else (item % len(self), item)
         paths = self.pairs[index]
         image, labels = self.cache.read(*paths) if self.cache else read_pair(*paths, self.classes)
         if self.transform is None:
@@ -60,40 +52,33 @@ class SegmentationFolder(Dataset):
         return self.transform(image, labels, np.random.default_rng((self.seed, position)))
 
 
-class EndlessSampler(Sampler):
-    """Yields (position, index) from position `start` to before `stop`, or for ever; every epoch in its own order.
+class InfiniteSampler(Sampler):
+    """Yields (position, index) for the `positions` of a run, which may go on for ever; every epoch in its own order.
 
-    Position p takes element p mod `length` of the permutation of epoch p // `length`. Process `rank` of `world`
-    takes every `world`-th position.
+    Position p takes element p mod `length` of the permutation of epoch p // `length`.
     """
 
-    def __init__(
-        self, length: int, *, seed: int, start: int = 0, stop: int | None = None, rank: int = 0, world: int = 1
-    ) -> None:
-        """Nothing is drawn before the iteration begins."""
-        self.length, self.seed = length, seed
-        self.start, self.stop, self.rank, self.world = start, stop, rank, world
+    def __init__(self, length: int, *, seed: int, positions: range = ENDLESS) -> None:
+        self.length, self.seed, self.positions = length, seed, positions
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Start over at `start`."""
-        position, epoch, order = self.start + self.rank, -1, np.empty(0, int)
-        while self.stop is None or position < self.stop:
+        epoch = -1
+        for position in self.positions:
             if position // self.length != epoch:
                 epoch = position // self.length
                 order = np.random.default_rng((self.seed, epoch, SHUFFLE)).permutation(self.length)
             yield position, int(order[position % self.length])
-            position += self.world
 
 
-class FaultsAsItems(Dataset):
-    """Hands an `InputError` over as an item: raised in a worker it would reach the user wrapped in a traceback."""
+class CatchErrors(Dataset):
+    """Returns an `InputError` as the item: raised in a worker it would reach the user wrapped in a traceback."""
 
     def __init__(self, dataset: SegmentationFolder) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, where: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor] | InputError:
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Any, Any] | InputError:
         try:
-            return self.dataset[where]
+            return self.dataset[item]
         except InputError as error:
             return error
 
@@ -101,22 +86,21 @@ class FaultsAsItems(Dataset):
 class TrainLoader(DataLoader):
     """A `DataLoader` that raises the `InputError` a worker met, as it was."""
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield batches: pixels, float32 (B, 3, H, W), and labels, int64 (B, H, W)."""
-        fault = None
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in super().__iter__():
             if isinstance(batch, InputError):
-                fault = batch
                 break
             yield batch
-        if fault is not None:  # raised out here, where the workers have ended: a traceback would keep them waiting
-            raise fault
+        else:
+            return
+        raise batch  # out here, where the workers have ended: a traceback would keep them waiting
 
     def files_of(self, step: int) -> list[Path]:
         """The images of a step, those of all processes."""
-        order, span = self.sampler, self.batch_size * self.sampler.world
-        places = EndlessSampler(order.length, seed=order.seed, start=step * span, stop=(step + 1) * span)
-        return [self.dataset.dataset.pairs[index][0] for _, index in places]
+        span = self.batch_size * self.sampler.positions.step
+        positions = range(step * span, (step + 1) * span)
+        items = InfiniteSampler(self.sampler.length, seed=self.sampler.seed, positions=positions)
+        return [self.dataset.dataset.pairs[index][0] for _, index in items]
 
 
 def train_loader(
@@ -125,50 +109,51 @@ def train_loader(
     *,
     batch_size: int,
     seed: int,
-    start_step: int = 0,
-    stop_step: int | None = None,
+    steps: range = ENDLESS,
     workers: int = 0,
-    rank: int = 0,
-    world: int = 1,
+    shard: tuple[int, int] = (0, 1),
     cache: DecodedCache | None = None,
 ) -> TrainLoader:
-    """Load the training split from step `start_step` to before `stop_step`, or for ever, in full batches.
+    """Load the training split's batches of `steps`: pixels, float32 (B, 3, H, W), and labels, int64 (B, H, W).
 
-    A batch is pixels, float32 (B, 3, H, W), and labels, int64 (B, H, W), with B = `batch_size` for each of `world`
-    processes. Step s is the same batch whatever `start_step`, `workers` and `cache` are.
-
+    B is `batch_size` for each process; `shard` is (rank, world size). No batch depends on `workers` or `cache`.
     Raises `InputError`, here or in the iteration, if a file is at fault.
     """
-    dataset = SegmentationFolder(root, "training", transform=pipeline, seed=seed, cache=cache)
+    dataset = SegmentationFolder(root, "training", transform=pipeline, seed=seed)
+    dataset.cache = cache
+    rank, world = shard
     span = batch_size * world
-    sampler = EndlessSampler(
-        len(dataset),
-        seed=seed,
-        start=start_step * span,
-        stop=None if stop_step is None else stop_step * span,
-        rank=rank,
-        world=world,
-    )
+    positions = range(steps.start * span + rank, steps.stop * span, world)
     return TrainLoader(
-        FaultsAsItems(dataset),
+        CatchErrors(dataset),
         batch_size=batch_size,
-        sampler=sampler,
+        sampler=InfiniteSampler(len(dataset), seed=seed, positions=positions),
         num_workers=workers,
         collate_fn=_collate,
-        worker_init_fn=_start_worker,
+        worker_init_fn=start_worker,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # the loader must not draw from the global stream, which dropout uses
     )
 
 
-def _collate(items: list[Any]) -> tuple[torch.Tensor, torch.Tensor] | InputError:
-    fault = next((item for item in items if isinstance(item, InputError)), None)
-    if fault is not None:
-        return fault
+def _collate(items: list[Any]) -> tuple[Tensor, Tensor] | InputError:
+    for item in items:
+        if isinstance(item, InputError):
+            return item
     pixels, labels = zip(*items, strict=True)
     return torch.stack(pixels), torch.stack(labels).long()
 
 
-def _start_worker(worker: int) -> None:
-    """Leave Ctrl-C to the main process, which ends its workers; PyTorch gives each a single thread."""
+def start_worker(worker: int) -> None:
+    """Leave Ctrl-C and SIGTERM, which all processes may get, to the main one: it ends its workers when it has saved."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # which macOS and Windows lack
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_wait_for_parents_sigterm, daemon=True).start()
+
+
+def _wait_for_parents_sigterm() -> None:
+    """Exit by a SIGTERM of the parent, which it sends at its own exit and then waits, and by nobody else's."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

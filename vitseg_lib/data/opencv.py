@@ -1,7 +1,4 @@
-"""OpenCV with one thread: a picture is too small to share, and a worker forked beside a pool of them may wait for ever.
-
-Whatever uses `cv2` in this library imports it from here.
-"""
+"""OpenCV on one thread, to be imported from here: a worker that is forked beside OpenCV's threads may deadlock."""
 
 import cv2
 

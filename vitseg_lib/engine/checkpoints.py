@@ -1,248 +1,208 @@
-"""A run folder: weights, what resuming needs, the log and the result; every file whole or not at all.
+"""A run: its settings, its state, and the folder that keeps them; every file whole or not at all.
 
 last.safetensors  best.safetensors   weights, for `vitseg evaluate` and `vitseg predict`
 resume.pt                            model, optimiser and step together, so that they always agree
-run.json                             the settings a resumed run must repeat
-log.jsonl                            one line a step, with the mIoU where there was an evaluation
-tensorboard/                         the same for TensorBoard, if asked for
+run.json                             the settings, and what else a resumed run must repeat
+log.jsonl                            one line per step, with the mIoU where there was an evaluation
+tensorboard/                         the same for TensorBoard, if requested
 result.json                          written when the run is complete
 """
 
+import hashlib
 import io
 import json
-import signal
-import threading
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
 from torch import nn
 
 from vitseg_lib import files
-from vitseg_lib.data.ade20k import Classes
+from vitseg_lib.data.ade20k import SPLITS, list_pairs
+from vitseg_lib.data.classes import Classes, read_classes
+from vitseg_lib.engine.distributed import world
+from vitseg_lib.engine.log import Log
+from vitseg_lib.engine.metrics import Scores
+from vitseg_lib.engine.precision import MixedPrecision, Precision
 from vitseg_lib.files import InputError
 from vitseg_lib.model import weights
 from vitseg_lib.recipes import Recipe
+from vitseg_lib.state_files import todays_names
 
-FILES = ("resume.pt", "last.safetensors", "best.safetensors", "log.jsonl", "result.json")
+FILES = ("run.json", "resume.pt", "last.safetensors", "best.safetensors", "log.jsonl", "result.json")
+# Settings that a resumed run may change: none of them changes a weight.
+FREE = ("data", "out", "device", "workers", "cache", "checkpoint_every", "tensorboard")
+FIRST_EDITION = {"width": "embed_dim", "heads": "num_heads", "taps": "out_indices", "train_ratios": "ratio_range"}
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """All that a run is started with; written to run.json as it is."""
+
+    recipe: Recipe
+    data: Path
+    out: Path
+    seed: int = 0
+    device: str = "cpu"
+    precision: Precision = "fp32"
+    accumulate: int = 1  # micro-batches per step
+    compile: bool = False
+    deterministic: bool = False
+    workers: int = 0
+    cache: Path | None = None  # a folder for decoded training images
+    checkpoint_every: int = 1000  # steps
+    tensorboard: bool = False
+
+
+@dataclass
+class TrainingState:
+    """All that training changes."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    amp: MixedPrecision
+    step: int = 0  # steps done
+    best: float = 0.0  # mIoU
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a run keeps its files, and what it was started with; of many processes one `writes`."""
+    """Where a run keeps its files; of many processes the main one writes."""
 
-    path: Path
-    settings: dict[str, Any]
-    writes: bool = True
+    settings: RunSettings
+    classes: Classes
+    pairs: str  # which training images: their number, and a hash of their names
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return Path(self.settings.out)
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """What run.json holds: the settings, and what else decides the weights of a run."""
+        decided = {"classes": self.classes.as_dict(), "training_pairs": self.pairs, "processes": world().size}
+        return json.loads(json.dumps(asdict(self.settings) | decided, default=str))
 
     @classmethod
-    def open(
-        cls, path: str | Path, recipe: Recipe, *, classes: Classes, resume: bool, writes: bool = True, **settings: Any
-    ) -> "RunFolder":
-        """Name a new folder or go on with one; InputError if it holds a run and `resume` is false, or the reverse."""
-        settings = {"recipe": asdict(recipe), "classes": classes.as_dict()} | settings
-        folder = cls(Path(path), json.loads(json.dumps(settings)), writes)
-        run_file = folder.path / "run.json"
+    def open(cls, settings: RunSettings, *, resume: bool) -> "RunFolder":
+        """Name a new folder or go on with one; InputError if it holds a run and `resume` is false, or the reverse.
+
+        A fault in the data set shows before anything is written.
+        """
+        training, _ = (list_pairs(settings.data, split) for split in SPLITS)
+        names = "\n".join(image.name for image, _ in training).encode(errors="surrogateescape")
+        pairs = f"{len(training)}, {hashlib.sha256(names).hexdigest()[:8]}"
+        folder = cls(settings, read_classes(settings.data), pairs)
+        found = next((name for name in FILES if (folder.path / name).exists()), None)
         if resume:
-            folder.check_settings(run_file)
-        elif run_file.exists():
-            raise InputError(f"{path} holds a run already: go on with it by --resume, or choose another --out.")
-        elif found := next((name for name in FILES if (folder.path / name).exists()), None):
-            raise InputError(f"{path} holds {found} of another run: choose another --out.")
+            folder.check_resumable()
+        elif found == "run.json":
+            raise InputError(f"{folder.path} holds a run already: go on with it by --resume, or choose another --out.")
+        elif found:
+            raise InputError(f"{folder.path} holds {found} of another run: choose another --out.")
         return folder
 
     def begin(self) -> None:
         """Write run.json, once all that a run needs is there, and clear away what a killed run was writing."""
-        if self.writes:
-            files.write_json(self.path / "run.json", self.settings)
+        if world().is_main and not (self.path / "run.json").exists():
+            files.write_json(self.path / "run.json", self.record)
+        if world().is_main:
             files.remove_temporaries(self.path)
 
-    def log(self, step: int, *, tensorboard: bool = False) -> "Log | Silence":
-        """The run's log, from `step` on."""
-        return Log(self.path / "log.jsonl", step, tensorboard=tensorboard) if self.writes else Silence()
+    def log(self, step: int) -> Log:
+        """The run's log, from `step` on; that of another process than the main one writes nothing."""
+        path = self.path / "log.jsonl" if world().is_main else None
+        return Log(path, step, tensorboard=self.settings.tensorboard)
 
-    def check_settings(self, run_file: Path) -> None:
-        """Refuse to resume a run with other settings than it was started with."""
+    def check_resumable(self) -> None:
+        """Refuse to resume a run with other settings, data or processes than it was started with."""
+        run_file = self.path / "run.json"
+        if not run_file.exists():
+            raise InputError(f"{self.path} holds no run to resume: leave out --resume to start one.")
         try:
             before = dict(json.loads(run_file.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            raise InputError(f"{self.path} holds no run to resume: leave out --resume to start one.") from None
-        except (OSError, TypeError, ValueError, RecursionError) as error:
+            before["recipe"] = {FIRST_EDITION.get(key, key): value for key, value in dict(before["recipe"]).items()}
+        except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise InputError(f"{run_file} is damaged ({error}): start again in another folder.") from error
-        for name, old, new in _differences(before, self.settings):
-            raise InputError(f"{run_file} says {name} = {old}, not {new}: resume with the settings of the start.")
+        for name, old, new in _differences(before, self.record):
+            if name not in FREE:
+                raise InputError(f"{run_file} says {name} = {old}, not {new}: resume with the settings of the start.")
 
-    def save_state(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        scaler: torch.amp.GradScaler,
-        step: int,
-        best: float,
-    ) -> None:
+    def save_state(self, state: TrainingState) -> None:
         """Write last.safetensors and, last of all, resume.pt: a kill in between repeats steps and loses none.
 
-        Raises `InputError`, and writes nothing, if a weight is no number.
+        Raises `InputError`, and writes nothing, if a weight is not finite.
         """
-        if not self.writes:
+        if not world().is_main:
             return
-        for name, tensor in model.state_dict().items():
-            if not tensor.isfinite().all():
-                raise InputError(
-                    f"After step {step} {name} holds numbers that are not finite, so nothing was saved over the last "
-                    f"good weights in {self.path}: lower the learning rate, or train in fp32 or bf16."
-                )
-        self.save_weights("last", model, step)
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
-        state["scaler"] = scaler.state_dict()  # empty but in fp16
-        encoded = io.BytesIO()  # for torch.save on a full disk takes the whole program down
-        torch.save(state, encoded)
-        with files.atomic_path(self.path / "resume.pt") as temporary:
-            temporary.write_bytes(encoded.getbuffer())
+        if broken := next((name for name, t in state.model.state_dict().items() if not t.isfinite().all()), None):
+            raise InputError(
+                f"After step {state.step} {broken} holds values that are not finite, so nothing was saved over the "
+                f"last good weights in {self.path}: lower the learning rate, or train in fp32 or bf16."
+            )
+        self.save_weights("last", state)
+        content = {"model": state.model.state_dict(), "optimizer": state.optimizer.state_dict()}
+        content |= {"scaler": state.amp.scaler.state_dict(), "step": state.step, "best": state.best}
+        encoded = io.BytesIO()  # torch.save aborts the whole process on a full disk
+        torch.save(content, encoded)
+        files.write_bytes(self.path / "resume.pt", encoded.getbuffer())
 
-    def save_weights(self, name: str, model: nn.Module, step: int) -> None:
+    def save_weights(self, name: str, state: TrainingState) -> None:
         """Write NAME.safetensors with the recipe's name and the classes in its header."""
-        if not self.writes:
-            return
-        notes = {"recipe": self.settings["recipe"]["name"], "classes": self.settings["classes"], "step": step}
-        weights.save(model, self.path / f"{name}.safetensors", **notes)
+        if world().is_main:
+            notes = {"recipe": self.settings.recipe.name, "classes": self.classes.as_dict(), "step": state.step}
+            weights.save(state.model, self.path / f"{name}.safetensors", **notes)
+
+    def write_result(self, scores: Scores, state: TrainingState) -> dict[str, Any]:
+        """Write result.json, and return it: the scores of the last weights, and what made them."""
+        recipe, made_by = self.settings.recipe, {"seed": self.settings.seed, "mode": "whole", "best_mIoU": state.best}
+        made_by |= {"recipe": recipe.name, "iterations": recipe.iterations, "batch_size": recipe.batch_size}
+        result = made_by | scores.as_dict(self.classes.names)
+        if world().is_main:
+            files.write_json(self.path / "result.json", result)
+        return result
 
     def has_state(self) -> bool:
         """Whether there is something to resume from; a run killed before its first checkpoint starts over."""
         return (self.path / "resume.pt").exists()
 
-    def load_state(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
-    ) -> tuple[int, float]:
-        """Fill model, optimiser and scaler from resume.pt, if there is one; (steps done, best mIoU so far)."""
+    def load_state(self, state: TrainingState) -> None:
+        """Fill the state from resume.pt, if there is one."""
         path = self.path / "resume.pt"
-        if not self.has_state():
-            return 0, 0.0
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            if not isinstance(state, dict):
-                raise TypeError("no table")
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            scaler.load_state_dict(dict(state["scaler"]))
-            _check_state(state, optimizer, steps=self.settings["recipe"]["iterations"])
+            if not path.exists():
+                return
+            content = dict(torch.load(path, map_location="cpu", weights_only=True))
+            state.model.load_state_dict(todays_names(content["model"]))
+            state.optimizer.load_state_dict(content["optimizer"])
+            state.amp.scaler.load_state_dict(dict(content["scaler"]))
+            state.step, state.best = content["step"], content["best"]
+            _check_state(state, steps=self.settings.recipe.iterations)
         except Exception as error:  # unpickling arbitrary bytes raises almost anything
             raise InputError(f"{path} is damaged or another model's: start again in another folder.") from error
-        return state["step"], state["best"]
 
 
-def _check_state(state: dict[str, Any], optimizer: torch.optim.Optimizer, *, steps: int) -> None:
+def _check_state(state: TrainingState, *, steps: int) -> None:
     """Raise ValueError if what was loaded cannot be what was saved."""
-    if type(state["step"]) is not int or not 0 <= state["step"] <= steps:
-        raise ValueError("step")
-    if type(state["best"]) is not float or not 0 <= state["best"] <= 100:
-        raise ValueError("best")
-    if not all(tensor.isfinite().all() for tensor in state["model"].values()):
-        raise ValueError("model")
-    for parameter, moments in optimizer.state.items():
-        if any(moments[name].shape != parameter.shape for name in ("exp_avg", "exp_avg_sq")):
-            raise ValueError("optimizer")
+    moments = [(p.shape, m["exp_avg"].shape, m["exp_avg_sq"].shape) for p, m in state.optimizer.state.items()]
+    plausible = (
+        *(type(state.step) is int, type(state.best) is float, 0 <= state.step <= steps, 0 <= state.best <= 100),
+        *(tensor.isfinite().all() for tensor in state.model.state_dict().values()),
+        *(len(set(shapes)) == 1 for shapes in moments),
+    )
+    if not all(plausible):
+        raise ValueError("not a state that was saved")
 
 
-def _differences(before: dict, now: dict, prefix: str = ""):
-    for key in before.keys() | now.keys():
-        old, new = before.get(key), now.get(key)
+def _differences(before: dict, now: dict, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Name, old and new value of all that differs; what an older run.json does not say is taken as equal."""
+    for key in before.keys() & now.keys():
+        old, new = before[key], now[key]
         if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{key}.")
+            yield from _differences(old, new, f"{prefix}{key}.")
         elif old != new:
             yield prefix + key, old, new
-
-
-class Log:
-    """log.jsonl, one JSON object a line, flushed as it is written; a resumed run drops the lines it will repeat."""
-
-    def __init__(self, path: Path, step: int, *, tensorboard: bool = False):
-        self.board = open_tensorboard(path.parent / "tensorboard", step) if tensorboard else None
-        kept = [line for line in _whole_lines(path) if _step_of(line, path) <= step]
-        with files.atomic_path(path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        self.file = path.open("a", encoding="utf-8")
-
-    def write(self, **values: Any) -> None:
-        """Add one line."""
-        self.file.write(json.dumps(values) + "\n")
-        self.file.flush()
-        for name in values.keys() - {"step"} if self.board else ():
-            self.board.add_scalar(name, values[name], values["step"])
-
-    def __enter__(self) -> "Log":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.file.close()
-        if self.board:
-            self.board.close()
-
-
-class Silence:
-    """The log of a process that writes none."""
-
-    def write(self, **values: Any) -> None:
-        """Write nothing."""
-
-    def __enter__(self) -> "Silence":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-
-def open_tensorboard(folder: Path, step: int) -> Any:
-    """TensorBoard's writer; what it holds of later steps than `step` will not be shown."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise InputError("--tensorboard needs TensorBoard: install it with `pip install tensorboard`.") from error
-    return SummaryWriter(folder, purge_step=step + 1)
-
-
-def _whole_lines(path: Path) -> list[str]:
-    """The log's lines, without a last one that a kill cut short."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error}): move it away and run this again.") from error
-    return text[: text.rfind("\n") + 1].splitlines()
-
-
-def _step_of(line: str, path: Path) -> int:
-    try:
-        return int(json.loads(line)["step"])
-    except (LookupError, TypeError, ValueError, RecursionError) as error:
-        told = f'{path} is damaged: "{line[:40]}" is no line of a log; move it away and run this again.'
-        raise InputError(told) from error
-
-
-class StopSignal:
-    """Within it, Ctrl-C and SIGTERM only set `.asked`, so that a step in progress is finished; a second one stops."""
-
-    def __init__(self):
-        self.asked = False
-        self.before: dict[int, Any] = {}
-
-    def __enter__(self) -> "StopSignal":
-        if threading.current_thread() is threading.main_thread():
-            self.before = {number: signal.signal(number, self.ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def ask(self, number: int, frame: object) -> None:
-        """Note the wish; hand the signals back to whoever had them."""
-        self.asked = True
-        self.restore()
-
-    def restore(self) -> None:
-        """Put the signal handlers back that were there before."""
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.restore()

@@ -1,19 +1,19 @@
-"""One run on many processes, started by torchrun: who am I, what do the others say, and who writes.
+"""One run on many processes, started by torchrun: rank, world size, and the collectives between them.
 
     torchrun --nproc-per-node 8 -m vitseg_lib train deit_s16_160k --data ROOT --out RUN
 
-Without torchrun there is one process, and every function here gives its argument back.
+Without torchrun there is one process, and every function here returns its argument.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from vitseg_lib.files import InputError
 
@@ -26,93 +26,91 @@ class World:
     size: int = 1
 
     @property
-    def is_first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process is the one that writes files and shows progress."""
         return self.rank == 0
 
-    def any(self, answer: bool) -> bool:
-        """Whether the answer is true in at least one process."""
-        return bool(self.sum(np.array([answer], dtype=np.int64))[0])
-
-    def mean(self, values: dict[str, float]) -> dict[str, float]:
-        """Each value's mean over the processes."""
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """The element-wise sum over the processes; exact for integers."""
         if self.size == 1:
             return values
-        sums = self.sum(np.array(list(values.values()), dtype=np.float64))
-        return dict(zip(values, (sums / self.size).tolist(), strict=True))
-
-    def sum(self, numbers: np.ndarray) -> np.ndarray:
-        """The element-wise sum over the processes; exact for whole numbers."""
-        if self.size == 1:
-            return numbers
-        total = torch.from_numpy(numbers.copy()).to(_device_of_the_group())
+        total = torch.from_numpy(values.copy()).to("cuda" if dist.get_backend() == "nccl" else "cpu")
         dist.all_reduce(total)
         return total.cpu().numpy()
 
-    def wait(self) -> None:
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is true in at least one process."""
+        return bool(self.sum(np.array([flag], dtype=np.int64))[0])
+
+    def mean(self, values: dict[str, float]) -> dict[str, float]:
+        """Each value's mean over the processes."""
+        sums = self.sum(np.array(list(values.values()), dtype=np.float64))
+        return dict(zip(values, (sums / self.size).tolist(), strict=True))
+
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
+        """Give the tensors rank 0's values, in place."""
+        for tensor in tensors if self.size > 1 else ():
+            dist.broadcast(tensor, src=0)
+
+    def barrier(self) -> None:
         """Go on when every process has come here."""
         self.any(False)
 
 
 def world() -> World:
-    """The processes of this run; one, unless `joined` says otherwise."""
+    """The processes of this run; one, unless inside `process_group`."""
     return World(dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else World()
 
 
-@contextmanager
-def joined(device: str) -> Iterator[str]:
-    """Join the processes that torchrun started, if it did; yields this process's device ("cuda" → "cuda:3").
+def launched_processes() -> int:
+    """How many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
-    Raises `InputError` if there are more processes than GPUs.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
-        yield device
+
+def local_device(device: str) -> str:
+    """The device of this process: of many, "cuda" is the GPU of its local rank. InputError if there are too few."""
+    if launched_processes() == 1 or device != "cuda":
+        return device
+    local, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if local >= count > 0:
+        message = f"This machine has {count} GPUs and torchrun started a process number {local + 1}: "
+        raise InputError(message + f"give it --nproc-per-node {count}.")
+    return f"cuda:{local}"
+
+
+@contextmanager
+def process_group(device: str) -> Iterator[None]:
+    """Within it, the processes that torchrun started, if it did, know each other; `device` is this one's own."""
+    if launched_processes() == 1:
+        yield
         return
     if device.startswith("cuda"):
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        if local >= torch.cuda.device_count():
-            raise InputError(
-                f"This machine has {torch.cuda.device_count()} GPUs and torchrun started a process number "
-                f"{local + 1}: give it --nproc-per-node {torch.cuda.device_count()}."
-            )
-        device = f"cuda:{local}"
-        torch.cuda.set_device(local)
+        torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    try:
-        yield device
-    finally:
-        dist.destroy_process_group()
+    yield
+    dist.destroy_process_group()  # not after an error: others may still wait in a collective
 
 
-def images_a_process(batch_size: int, processes: int, accumulate: int) -> int:
-    """Each process's part of a batch, which must come out even.
-
-    Raises `InputError` if it does not, or if a BatchNorm would see a single image.
-    """
+def per_rank_batch_size(batch_size: int, processes: int, accumulate: int) -> int:
+    """Each process's part of a batch. InputError if it does not come out even, or leaves BatchNorm a single image."""
     pieces = processes * accumulate
     if batch_size % pieces:
         raise InputError(
-            f"A batch of {batch_size} cannot be shared evenly by {processes} processes in {accumulate} pieces each: "
+            f"A batch of {batch_size} cannot be split evenly into {accumulate} micro-batches on {processes} processes: "
             f"choose a batch size that {pieces} divides."
         )
     if batch_size == pieces:
-        raise InputError(
-            "BatchNorm cannot learn from one image at a time: choose a larger --batch-size or fewer --accumulate."
-        )
+        message = "BatchNorm cannot learn from one image at a time: choose a larger --batch-size or fewer --accumulate."
+        raise InputError(message)
     return batch_size // processes
 
 
-def synchronise_norms(model: nn.Module, device: str) -> nn.Module:
+def convert_sync_batchnorm(model: nn.Module, device: str) -> nn.Module:
     """Let BatchNorm see all GPUs' images. One process, or a CPU, keeps its plain BatchNorm."""
-    if world().size == 1 or not device.startswith("cuda"):
-        return model
-    return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    synchronise = world().size > 1 and device.startswith("cuda")
+    return nn.SyncBatchNorm.convert_sync_batchnorm(model) if synchronise else model
 
 
-def average_gradients(model: nn.Module) -> nn.Module:
-    """The model as it is called in training: backward leaves the mean of all processes' gradients."""
+def wrap_ddp(model: nn.Module) -> nn.Module:
+    """The model as training calls it: backward leaves the mean of all processes' gradients."""
     return nn.parallel.DistributedDataParallel(model) if world().size > 1 else model
-
-
-def _device_of_the_group() -> str:
-    return "cuda" if dist.get_backend() == "nccl" else "cpu"

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from vitseg_lib import files
 from vitseg_lib.files import InputError
-from vitseg_lib.model.plain import plainly
 
 TOLERANCE = 1e-4  # of the logits' standard deviation
 TRACED_SIZE = (100, 132)  # any that is neither square nor the model's own
@@ -24,7 +23,7 @@ ANY = torch.export.Dim.DYNAMIC
 
 def export_torch(model: nn.Module, path: str | Path) -> float:
     """Write a .pt2 file, which `torch.export.load(path).module()` reads without this library; see `export_onnx`."""
-    encoded = io.BytesIO()  # for a full disk takes PyTorch's writer down, and the whole program with it
+    encoded = io.BytesIO()  # PyTorch's writer aborts the whole process on a full disk
     torch.export.save(_traced(model), encoded)
     with files.atomic_path(path, overwrite=False) as temporary:
         temporary.write_bytes(encoded.getbuffer())
@@ -50,8 +49,7 @@ def export_onnx(model: nn.Module, path: str | Path) -> float:
 
 def _traced(model: nn.Module) -> torch.export.ExportedProgram:
     pixels = torch.zeros(1, 3, *TRACED_SIZE)
-    with plainly():
-        return torch.export.export(model.cpu().eval(), (pixels,), dynamic_shapes={"pixels": {2: ANY, 3: ANY}})
+    return torch.export.export(model.cpu().eval(), (pixels,), dynamic_shapes={"pixels": {2: ANY, 3: ANY}})
 
 
 @torch.inference_mode()
@@ -64,8 +62,6 @@ def _checked(model: nn.Module, exported, path: str | Path) -> float:
         difference = (exported(pixels) - expected).abs().max() / expected.std()
         worst = float(np.fmax(worst, difference.item()))
     if not worst <= TOLERANCE:
-        raise InputError(
-            f"{path} was not written: the exported model differs from this one by {worst:.1e} standard deviations; "
-            "renew torch, onnx and onnxruntime."
-        )
+        message = f"{path} was not written: the exported model differs from this one by {worst:.1e} standard "
+        raise InputError(message + "deviations; renew torch, onnx and onnxruntime.")
     return worst

@@ -21,16 +21,9 @@ class Scores:
 
     def as_dict(self, names: tuple[str, ...]) -> dict[str, Any]:
         """What `result.json` holds: the three means and, by class name, IoU and Acc (None where there is none)."""
-        classes = {
-            name: {"IoU": _or_none(iou), "Acc": _or_none(acc)}
-            for name, iou, acc in zip(names, self.IoU, self.Acc, strict=True)
-        }
-        return {
-            "mIoU": _or_none(self.mIoU),
-            "mAcc": _or_none(self.mAcc),
-            "aAcc": _or_none(self.aAcc),
-            "classes": classes,
-        }
+        rows = zip(names, self.IoU, self.Acc, strict=True)
+        classes = {name: {"IoU": _or_none(iou), "Acc": _or_none(acc)} for name, iou, acc in rows}
+        return {name: _or_none(getattr(self, name)) for name in ("mIoU", "mAcc", "aAcc")} | {"classes": classes}
 
 
 class ConfusionMatrix:
@@ -44,9 +37,9 @@ class ConfusionMatrix:
         if labels.shape != prediction.shape:
             raise ValueError(f"labels {labels.shape} and prediction {prediction.shape} differ in shape")
         k = len(self.counts)
-        # One number a pair; those of bytes and of up to 255 classes fit 16 bits, which are quicker to go through.
-        wide = np.uint16 if labels.dtype == prediction.dtype == np.uint8 and k < 256 else np.int64
-        pairs = labels.astype(wide) * wide(k) + prediction
+        # One index for each pair; those of bytes and of up to 255 classes fit 16 bits, which are quicker to count.
+        dtype = np.uint16 if labels.dtype == prediction.dtype == np.uint8 and k < 256 else np.int64
+        pairs = labels.astype(dtype) * dtype(k) + prediction
         self.counts += np.bincount(pairs[labels != ignore], minlength=k * k).reshape(k, k)
 
     def scores(self) -> Scores:

@@ -8,7 +8,7 @@ from torch import nn
 
 from vitseg_lib.recipes import Recipe
 
-UNDECAYED = ("class_token", "position_embedding")
+NO_WEIGHT_DECAY = ("cls_token", "pos_embed")
 
 
 def learning_rate(step: int, *, total: int, base: float, warmup: int) -> float:
@@ -31,8 +31,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     parameter's name.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    spared = [p for name, p in named if name.endswith(UNDECAYED)]
-    decayed = [p for name, p in named if not name.endswith(UNDECAYED)]
+    spared = [p for name, p in named if name.endswith(NO_WEIGHT_DECAY)]
+    decayed = [p for name, p in named if not name.endswith(NO_WEIGHT_DECAY)]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
 
 

@@ -1,17 +1,14 @@
-"""Multi-head self-attention: the readable maths and the fused call, which agree.
+"""Multi-head self-attention, in the readable maths.
 
-Built step by step in chapter 04.
+Built step by step in chapter 04. `model.fast` has the fused call, which gives the same tokens and keeps no weights.
 """
 
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from vitseg_lib.model.linear import Linear
-
 
 def attention_weights(queries: Tensor, keys: Tensor) -> Tensor:
-    """Softmax(q kᵀ / √d): how much each query draws from each key.
+    """Softmax(q kᵀ / √d): the attention weight of each key for each query.
 
     Two (B, heads, N, d) → (B, heads, N, N); each row is ≥ 0 and sums to 1.
     Source: Vaswani et al. 2017, section 3.2.1, equation 1.
@@ -21,27 +18,21 @@ def attention_weights(queries: Tensor, keys: Tensor) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Every token asks all tokens, in several heads side by side.
+    """Every token attends to all tokens, in several heads side by side (Vaswani et al. 2017, section 3.2.2)."""
 
-    Source: Vaswani et al. 2017, section 3.2.2; as in Dosovitskiy et al. 2021, appendix A.
-    """
-
-    def __init__(self, *, width: int, heads: int):
+    def __init__(self, *, embed_dim: int, num_heads: int):
         super().__init__()
-        if width % heads:
-            raise ValueError(f"{heads} heads do not divide a width of {width}")
-        self.heads = heads
-        self.qkv = Linear(width, 3 * width)
-        self.projection = Linear(width, width)
+        if embed_dim % num_heads:
+            raise ValueError(f"{num_heads} heads do not divide an embed_dim of {embed_dim}")
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
+        self.proj = nn.Linear(embed_dim, embed_dim)
 
-    def forward(self, tokens: Tensor, *, return_weights: bool = False) -> tuple[Tensor, Tensor | None]:
-        """(B, N, C) → (B, N, C) and, when asked for, the attention weights (B, heads, N, N), else None.
-
-        Without weights the fused kernel runs, which never stores them; with weights, the readable maths.
-        """
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N, C) → (B, N, C) and the attention weights (B, heads, N, N)."""
         queries, keys, values = rearrange(
-            self.qkv(tokens), "b n (three heads d) -> three b heads n d", three=3, heads=self.heads
+            self.qkv(tokens), "b n (three heads d) -> three b heads n d", three=3, heads=self.num_heads
         )
-        weights = attention_weights(queries, keys) if return_weights else None
-        mixed = F.scaled_dot_product_attention(queries, keys, values) if weights is None else weights @ values
-        return self.projection(rearrange(mixed, "b heads n d -> b n (heads d)")), weights
+        weights = attention_weights(queries, keys)
+        mixed = rearrange(weights @ values, "b heads n d -> b n (heads d)")
+        return self.proj(mixed), weights

@@ -6,34 +6,31 @@ Built step by step in chapter 06.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vitseg_lib.model.resizing import convolve_resized
+
+def resize_by_factor(x: Tensor, scale: float) -> Tensor:
+    """(B, C, h, w) → (B, C, ⌊h·scale⌋, ⌊w·scale⌋), at least 1×1: bilinear, by `scale_factor` and not by size.
+
+    At odd sides (43 → 21) the two sample other points, and the published weights were trained with the factor.
+    """
+    if scale < 1:  # a side of one is doubled first, so that halving it leaves one
+        x = F.pad(x, (0, int(x.shape[-1] == 1), 0, int(x.shape[-2] == 1)), mode="replicate")
+    return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
 class NeckBranch(nn.Module):
     """1×1 convolution, bilinear resize by a factor, 3×3 convolution; no norm and no activation."""
 
-    def __init__(self, *, width: int, scale: float):
+    def __init__(self, *, embed_dim: int, scale: float):
         super().__init__()
         self.scale = scale
-        self.lateral = nn.Conv2d(width, width, kernel_size=1)
-        self.smooth = nn.Conv2d(width, width, kernel_size=3, padding=1)
+        self.lateral_conv = nn.Conv2d(embed_dim, embed_dim, kernel_size=1)
+        self.conv = nn.Conv2d(embed_dim, embed_dim, kernel_size=3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) → (B, C, ⌊h·scale⌋, ⌊w·scale⌋), at least 1×1.
-
-        By `scale_factor`, not by size: where the factor does not come out even (43 → 21) the sampling points
-        of the two differ, and the published weights were trained with the factor.
-        """
-        x = self.lateral(x)
-        h, w = x.shape[-2:]
-        if self.scale > 1 and self.scale == int(self.scale):  # factor and size agree, so the quick way is exact
-            size = (h * int(self.scale), w * int(self.scale))
-            return convolve_resized(x, self.smooth.weight, size) + self.smooth.bias[:, None, None]
-        if self.scale < 1:  # a side of one patch is doubled first, so that halving it leaves one
-            x = F.pad(x, (0, int(w == 1), 0, int(h == 1)), mode="replicate")
-        if self.scale != 1:
-            x = F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
-        return self.smooth(x)
+        """(B, C, h, w) → (B, C, ⌊h·scale⌋, ⌊w·scale⌋), at least 1×1."""
+        x = self.lateral_conv(x)
+        x = resize_by_factor(x, self.scale)
+        return self.conv(x)
 
 
 class MultiLevelNeck(nn.Module):
@@ -42,9 +39,9 @@ class MultiLevelNeck(nn.Module):
     Source: reproduction of mmsegmentation 0.17's MLN; the need for it: Ranftl et al. 2021 (DPT), section 3.
     """
 
-    def __init__(self, *, width: int, scales: tuple[float, ...] = (4, 2, 1, 0.5)):
+    def __init__(self, *, embed_dim: int, scales: tuple[float, ...] = (4, 2, 1, 0.5)):
         super().__init__()
-        self.branches = nn.ModuleList(NeckBranch(width=width, scale=scale) for scale in scales)
+        self.branches = nn.ModuleList(NeckBranch(embed_dim=embed_dim, scale=scale) for scale in scales)
         self.reset_parameters()
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:

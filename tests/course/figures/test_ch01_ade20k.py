@@ -1,0 +1,71 @@
+"""Pictures of pairs: what is shown where, in whose colours, what they say, and what they refuse."""
+
+import numpy as np
+import pytest
+from looking import BLUE, CLASSES, GREEN, RED, has_colour, pixels_of
+
+from vitseg_lib.course.figures import ch01_ade20k
+from vitseg_lib.course.figures.picture import DOTS
+from vitseg_lib.data.classes import Classes, ade20k_classes
+
+GREY = np.full((16, 24, 3), 100, np.uint8)
+CELL = (ch01_ade20k.CELL * DOTS) ** 2  # dots in a pixel of the close-up
+
+
+@pytest.fixture
+def labels() -> np.ndarray:
+    labels = np.full((16, 24), 255, np.uint8)
+    labels[:, :6], labels[:, 6:18] = 1, 2
+    return labels
+
+
+def test_layers_show_image_mask_and_both(labels):
+    picture = ch01_ade20k.layers(GREY, labels, classes=CLASSES, opacity=0.5)
+    pixels = pixels_of(picture)
+    assert has_colour(pixels, (50, 178, 50)) > 0, "half green, half grey"
+    assert has_colour(pixels, (50, 50, 178)) > 0
+    assert has_colour(pixels, GREEN) > 0 and has_colour(pixels, RED) == 0
+    grey = has_colour(pixels, (100, 100, 100))
+    assert grey / has_colour(pixels, (50, 178, 50)) == pytest.approx(5, rel=0.05), "a whole tile and a quarter"
+    assert "50%" in picture.alt and "Classes: tree, sky, not labelled." in picture.alt
+
+
+@pytest.mark.parametrize(("opacity", "greens"), [(0.0, 1), (1.0, 2)])
+def test_opacity_runs_from_the_image_to_the_mask(labels, opacity, greens):
+    pixels = pixels_of(ch01_ade20k.layers(GREY, labels, classes=CLASSES, opacity=opacity))
+    tile = has_colour(pixels, BLUE) / 2 / greens  # a legend's swatch is small beside it
+    assert has_colour(pixels, GREEN) / greens == pytest.approx(tile, rel=0.1)
+
+
+def test_a_close_up_shows_the_same_pixels_twice(labels):
+    image = GREY.copy()
+    image[3, 4] = (1, 2, 3)
+    raw = labels + np.uint8(1)  # back to the file's numbers
+    raw[3, 4] = 1
+    picture = ch01_ade20k.close_up(image, raw, classes=CLASSES, corner=(3, 4))
+    pixels = pixels_of(picture)
+    assert has_colour(pixels, (1, 2, 3)) == pytest.approx(CELL, rel=0.1)
+    assert 0.5 * CELL < has_colour(pixels, RED) < CELL, "a cell, less its number and its edge"
+    assert has_colour(pixels, BLUE) > has_colour(pixels, GREEN) > 10 * CELL
+    assert "there are 1, 2, 3." in picture.alt
+
+
+def test_a_close_up_at_the_edge_shows_what_there_is(labels):
+    picture = ch01_ade20k.close_up(GREY, labels, classes=CLASSES, corner=(14, 20))
+    assert picture.alt.startswith("2 rows")
+
+
+def test_the_numbers_of_a_file_without_other_begin_at_the_first_class():
+    plain = Classes(CLASSES.names, CLASSES.colours, zero_is_other=False)
+    raw = np.zeros((16, 24), np.uint8)
+    shown = pixels_of(ch01_ade20k.close_up(GREY, raw, classes=plain, corner=(0, 0)))
+    assert has_colour(shown, RED) > 50 * CELL
+    assert has_colour(pixels_of(ch01_ade20k.close_up(GREY, raw, classes=CLASSES, corner=(0, 0))), RED) == 0
+
+
+def test_the_shift_is_drawn_and_told():
+    picture = ch01_ade20k.shift_diagram(CLASSES, first=2)
+    assert "0 to 255, 1 to 0, 2 to 1, 3 to 2, 255 to 255." in picture.alt
+    pixels = pixels_of(picture)
+    assert all(has_colour(pixels, colour) > 2 * CELL for colour in (RED, GREEN, BLUE))
+    assert "150 to 149" in ch01_ade20k.shift_diagram(ade20k_classes()).alt
