@@ -1,6 +1,5 @@
 """`vitseg train`, `vitseg evaluate` and `vitseg reproduce`; under torchrun, on many processes."""
 
-import os
 import platform
 from argparse import Namespace
 from dataclasses import fields, replace
@@ -26,10 +25,6 @@ VALIDATION_IMAGES = 2000  # ADE20K's
 def train(options: Namespace) -> int:
     """Train a recipe into a run folder."""
     settings = run_settings(options)
-    if settings.deterministic:  # only operations that repeat to the bit, and a warning where PyTorch has none
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.backends.cudnn.benchmark = False
     with process_group(settings.device):
         result = training.train(settings, resume=options.resume, progress=not options.no_progress)
         if world().is_main and result is None:

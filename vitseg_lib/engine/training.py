@@ -4,6 +4,7 @@ Built step by step in chapter 09. To follow a step: here, then model/segmenter, 
 """
 
 import math
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -130,6 +131,10 @@ def starting_state(folder: RunFolder, model: nn.Module | None = None) -> Trainin
     """Model, optimiser and scaler on their device, at the first step or where the run folder's last checkpoint is."""
     settings, recipe = folder.settings, folder.settings.recipe
     batch_size = per_rank_batch_size(recipe.batch_size, world().size, settings.accumulate)
+    if settings.deterministic:  # only operations that repeat to the bit, and a warning where PyTorch has none
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
     if model is None:
         pretrained = None if folder.has_state() else recipe.pretrained
         model = starting_model(recipe, len(folder.classes), seed=settings.seed, pretrained=pretrained)

@@ -124,3 +124,9 @@ def test_a_page_without_a_kernel_lives(trial, open_widget, scheme):
     palette = DARK if scheme == "dark" else LIGHT
     ground = page.evaluate("getComputedStyle(document.querySelector('.vitseg-widget')).backgroundColor")
     assert ground == f"rgb({', '.join(str(int(palette['paper'][i : i + 2], 16)) for i in (1, 3, 5))})"
+
+
+def test_an_unknown_name_fails_instead_of_being_forgotten():
+    """traitlets only warns, where nobody looks: a stale name once showed a widget without its ground truth."""
+    with pytest.raises(TypeError, match="Trial has no cuont, truth"):
+        Trial(cuont=2, truth=3)

@@ -128,6 +128,11 @@ class CourseWidget(anywidget.AnyWidget):
             cls._css = "\n".join([tokens(), *styles])
         super().__init_subclass__(**options)
 
+    def __init__(self, **state: Any) -> None:
+        if unknown := state.keys() - self.trait_names():
+            raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
+        super().__init__(**state)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
