@@ -37,12 +37,12 @@ photos = pytest.mark.parametrize("path", PHOTOS or [NO_PHOTO], ids=lambda path: 
 
 @pytest.fixture(scope="module")
 def model_of(reference_models):
-    """A recipe's model in eval mode, with 150 classes and the reference's formula weights."""
+    """A recipe's fast model in eval mode, with 150 classes and the reference's formula weights."""
 
     def build(name: str) -> torch.nn.Module:
         model = recipes.build_model(recipes.get(name)).eval()
         weights.load_mmseg(model, formula_weights.fill(reference_models[name.removesuffix("_160k")]["state_dict"]))
-        return model
+        return fast(model)
 
     return build
 
@@ -181,7 +181,7 @@ MS_FLIP_MISTAKES = (with_softmax_after_the_mean, with_scales_of_the_original, wi
 
 def library(model, image: np.ndarray, recipe, mode: str) -> tuple[np.ndarray, torch.Tensor]:
     """The labels that evaluation gives, and the plain way's probabilities."""
-    labels = fast_predict(fast(model), image, recipe, mode=mode)
+    labels = fast_predict(model, image, recipe, mode=mode)
     if mode == "ms_flip":
         return labels, inference.tta_probabilities(model, image, recipe)
     logits = inference.whole_image(model, inference.to_pixels(model, image, recipe.test_scale))

@@ -2,7 +2,8 @@
 
 fp32 is what the published models were trained in. bf16 keeps fp32's range with 8 bits of precision; fp16 has 11 bits
 and a small range, so its gradients are scaled up before they vanish (Micikevicius et al. 2018, section 3.2).
-Weights, optimiser and loss stay in fp32 in every case.
+Weights, optimiser and loss stay in fp32 in every case. On a GPU, PyTorch by itself computes fp32 convolutions in TF32
+(logits 6e-4 of their standard deviation away on an H200: benchmarks/README.md).
 """
 
 from typing import Literal, get_args

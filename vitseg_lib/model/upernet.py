@@ -81,8 +81,8 @@ class UPerHead(nn.Module):
         levels = [lateral_conv(x) for lateral_conv, x in zip(self.lateral_convs, maps[:-1], strict=True)]
         levels.append(self.ppm(maps[-1]))
         levels = top_down(levels)
-        outputs = [fpn_conv(x) for fpn_conv, x in zip(self.fpn_convs, levels[:-1], strict=True)] + levels[-1:]
-        outputs = [resize(x, outputs[0].shape[-2:]) for x in outputs]
+        outputs = [fpn_conv(x) for fpn_conv, x in zip(self.fpn_convs, levels[:-1], strict=True)]
+        outputs = [resize(x, maps[0].shape[-2:]) for x in [*outputs, levels[-1]]]
         fused = self.fpn_bottleneck(torch.cat(outputs, dim=1))
         return self.conv_seg(self.dropout(fused))
 
