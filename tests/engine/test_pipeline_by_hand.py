@@ -207,8 +207,8 @@ def test_whole_photographs_at_full_size(path, name, model_of):
     compare(model_of(name), read(path), name, FULL, "whole")
 
 
-@photos
-def test_photographs_in_twelve_views_at_full_size(path, model_of):
+@pytest.mark.parametrize("path", PHOTOS[:1] or [NO_PHOTO], ids=lambda path: path.stem if path else "none")
+def test_a_photograph_in_twelve_views_at_full_size(path, model_of):
     compare(model_of("deit_s16_160k"), read(path), "deit_s16_160k", FULL, "ms_flip")
 
 
