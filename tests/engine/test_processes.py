@@ -74,12 +74,12 @@ def test_sigterm_to_the_whole_group_saves(root, tmp_path):
     """As SLURM and systemd send it: to the processes that read images, too."""
     options = json.dumps({"workers": 2, "recipe": {"iterations": 100_000, "evaluate_every": 100_000}})
     command = [sys.executable, str(PROGRAM), str(root), str(tmp_path / "run"), options]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     log_file, until = tmp_path / "run" / "log.jsonl", time.monotonic() + 120
-    while not (log_file.exists() and log_file.read_text().count("\n") > 3) and time.monotonic() < until:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGTERM)
-    assert process.wait(timeout=60) == 0, process.stderr.read()
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
+        while not (log_file.exists() and log_file.read_text().count("\n") > 3) and time.monotonic() < until:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(timeout=60) == 0, process.stderr.read()
     steps = log_file.read_text().count("\n")
     assert steps > 3 and torch.load(tmp_path / "run" / "resume.pt", weights_only=True)["step"] == steps
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -31,13 +32,14 @@ class StoppedAtOnce(StopSignal):
 
 
 @contextmanager
-def killer(number: int, after: float) -> Iterator[None]:
-    """Send a signal to the first worker that has lived for `after` seconds."""
+def killer(number: int, after: float, log: Path | None = None) -> Iterator[None]:
+    """Send a signal to the first worker, `after` seconds after it was born and, if there is a log, has a line."""
     over, sent, others = threading.Event(), [], multiprocessing.active_children()  # others: of an earlier test
 
     def watch() -> None:
         while not over.is_set():
-            if workers := [worker for worker in multiprocessing.active_children() if worker not in others]:
+            workers = [worker for worker in multiprocessing.active_children() if worker not in others]
+            if workers and (log is None or (log.exists() and log.read_text())):
                 time.sleep(after)
                 os.kill(workers[0].pid, number)
                 sent.append(number)
@@ -65,7 +67,7 @@ def test_a_worker_that_is_killed_while_training(number, workers, refused, stage,
         ("a process that reads images", "--resume"),
         LEAVES,
     )
-    refused(case, within=killer(number, after=0.3))
+    refused(case, within=killer(number, after=0.3, log=stage.folder / "new_run" / "log.jsonl"))
     options = ("--iterations", "2000", "--evaluate-every", "2000", "--checkpoint-every", "5")
     before = (stage.folder / "new_run" / "log.jsonl").read_text().count("\n")
     assert before > 0 and (before <= 5 or (stage.folder / "new_run" / "resume.pt").exists())

@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 DATA = os.environ.get("VITSEG_DATA")
 # Words that a chapter shows when it runs on the drawings, and words it shows when it runs on photographs.
 SAYS = {
-    "01_ade20k": "image and truth",
+    "01_ade20k": "image and ground truth",
     "10_evaluation": "Real photographs",
     "11_ade20k_full": "runs on the real images",
 }
@@ -51,4 +51,4 @@ def test_the_kept_outputs_do_not_call_the_drawings_real(name):
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     shown = words_of(output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs)
     assert NEVER[name] in shown
-    assert name == "01_ade20k" or SAYS[name] not in shown  # chapter 01 shows images and truths of drawings elsewhere
+    assert name == "01_ade20k" or SAYS[name] not in shown  # chapter 01 shows images and labels of drawings elsewhere
