@@ -87,8 +87,9 @@ def process_group(device: str) -> Iterator[None]:
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    yield
-    dist.destroy_process_group()  # not after an error: others may still wait in a collective
+    yield  # after an error nothing is destroyed: others may still wait in a collective
+    world().barrier()  # none leaves while another still writes
+    dist.destroy_process_group()
 
 
 def per_rank_batch_size(batch_size: int, processes: int, accumulate: int) -> int:
