@@ -18,7 +18,7 @@ from vitseg_lib.data.ade20k import write_labels
 from vitseg_lib.data.classes import read_classes
 from vitseg_lib.engine import training
 from vitseg_lib.engine.checkpoints import RunSettings
-from vitseg_lib.engine.distributed import process_group
+from vitseg_lib.engine.distributed import launched_processes, leave, process_group
 from vitseg_lib.recipes import Recipe
 
 TINY = replace(
@@ -83,3 +83,5 @@ if __name__ == "__main__":
     model = without_chance(recipe) if options.pop("without_chance", False) else None
     with process_group("cpu"):
         train(root, out, recipe, model=model, **options)
+    if launched_processes() > 1:
+        leave(0)
