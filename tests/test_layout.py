@@ -28,7 +28,7 @@ ALLOWED = {
     "engine": FILES | {"data", "model", "recipes"},
     "commands": FILES | {"data", "model", "recipes", "engine"},
     "cli": {"files", "commands"},
-    "__main__": {"cli"},
+    "__main__": {"cli", "engine"},
     "toy": {"files", "data"},
     "course": CORE | {"toy"},
 }
