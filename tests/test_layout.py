@@ -37,7 +37,7 @@ DRAWS_TOY_SCENES = {"commands"}  # the one command that may: `vitseg data toy`
 # Lines of Python, with blanks and comments. The core's and the figures' are ceilings of today, that they never grow
 # unseen: the design asks for 3300, and for 1800 when the figures are drawn anew.
 BUDGETS = {
-    "core": 4030,
+    "core": 4036,
     "model": 700,
     "toy": 1100,
     "course/figures": 2700,

@@ -6,8 +6,8 @@ from vitseg_lib.cli import main
 
 if __name__ == "__main__":
     code = main()
-    if "RANK" in os.environ:  # not before: `--help` does without torch
-        from vitseg_lib.engine.distributed import leave
+    if "RANK" in os.environ:
+        from vitseg_lib.engine.distributed import leave  # not before: `--help` does without torch
 
         leave(code)
     raise SystemExit(code)
