@@ -27,6 +27,7 @@ EXAMPLES = {
     "predict": "vitseg predict photo.jpg --recipe toy --weights data/weights/toy.safetensors --out predictions",
     "convert": "vitseg convert toy --weights data/weights/toy.safetensors --to mmseg --out toy_mmseg.pth",
     "export": "vitseg export toy --weights data/weights/toy.safetensors --to onnx --out toy.onnx",
+    "grade": "vitseg grade\n  vitseg grade my_file.py --json grade.json",
 }
 WORKER_DIED = (
     "a process that reads images {}: free some memory or use fewer --workers; --resume continues a run from its last "
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 for bad input, 130 when stopped."""
     options = build_parser().parse_args(arguments)
     try:
-        return resolve_name(f"vitseg_lib.commands.{options.run}")(options) or 0
+        return resolve_name(f"vitseg_lib.{options.run}")(options) or 0
     except (InputError, MemoryError, OSError, EOFError, RuntimeError) as error:
         if isinstance(error, BrokenPipeError) and not is_from_multiprocessing(error):  # `vitseg … | head`
             return 0
@@ -101,10 +102,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "recipes": RECIPE | {"nargs": "*", "help": "published recipes (default: all of them)"},
     "images": PATH | {"nargs": "+", "metavar": "IMAGE", "help": "photographs of any size and kind"},
     "what": {"choices": ("toy", "ade20k", "check"), "help": "draw toy scenes, fetch ADE20K, or check ROOT"},
+    "file": PATH | {"nargs": "?", "help": "the file to check (default: notebooks/mine.py)"},
     "root": ROOT | {"nargs": "?", "help": "the data set to check"},
     "--recipe": RECIPE | {"required": True},
     "--data": ROOT | {"required": True},
     "reproduce --data": ROOT | {"default": Path("data/ADEChallengeData2016")},
+    "grade --recipe": {"default": "toy", "metavar": "RECIPE", "help": "whose sizes it is built with (default: toy)"},
+    "grade --data": ROOT | {"default": Path("data/toy_scenes"), "help": "what mIoU is of (default: data/toy_scenes)"},
+    "grade --weights": PATH | {"default": Path("data/weights/toy.safetensors"), "help": "default: the trained toy's"},
     "--classes": ROOT | {"help": "data set whose classes the weights know"},
     "--weights": {
         "required": True,
@@ -176,7 +181,7 @@ def build_parser() -> argparse.ArgumentParser:
             epilog=f"example:\n  {EXAMPLES[name]}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.set_defaults(run=run)
+        command.set_defaults(run=run if run.startswith("course.") else f"commands.{run}")
         modes = command.add_mutually_exclusive_group() if "--ms-flip" in options else None
         for flag in options.split():
             settings = OPTIONS.get(f"{name} {flag}") or OPTIONS[flag]
@@ -195,4 +200,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("predict", "using:predict", "label photographs of any size and kind", predict)
     add("convert", "using:convert", "write weights under the names other tools know, or in half precision", write)
     add("export", "using:export", "write the model for other programs: ONNX or torch.export", write)
+    text = "check the learner's own file: its parts, the whole model beside the library's, mIoU"
+    add("grade", "course.grade:grade", text, "file --recipe --weights --data --json")
     return parser

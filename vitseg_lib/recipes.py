@@ -7,17 +7,16 @@ Source of the published rows: mmsegmentation 0.17, UPerNet with ViT backbones on
 """
 
 import difflib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from vitseg_lib.model.encoder import Encoder
-from vitseg_lib.model.neck import MultiLevelNeck
 from vitseg_lib.model.segmenter import Segmenter
-from vitseg_lib.model.upernet import FCNHead, UPerHead
 
 
 @dataclass(frozen=True)
@@ -83,15 +82,19 @@ def names() -> list[str]:
     return list(RECIPES)
 
 
-def build_model(recipe: Recipe, num_classes: int = 150) -> Segmenter:
-    """The recipe's model with random weights; `torch.manual_seed` before it makes them repeatable."""
+def build_model(recipe: Recipe, num_classes: int = 150, *, parts: Any = None) -> Segmenter:
+    """The recipe's model with random weights; `torch.manual_seed` before it makes them repeatable.
+
+    `parts` brings other classes than the library's: `Segmenter`, `Encoder`, `MultiLevelNeck`, `UPerHead`, `FCNHead`.
+    """
+    parts = parts or sys.modules[__name__]
     sizes = {name: getattr(recipe, name) for name in ENCODER_SIZES}
     maps = {"in_channels": recipe.embed_dim, "num_classes": num_classes}
-    return Segmenter(
-        encoder=Encoder(image_size=recipe.crop, **sizes),
-        neck=MultiLevelNeck(embed_dim=recipe.embed_dim) if recipe.neck else None,
-        decode_head=UPerHead(channels=recipe.head_channels, **maps),
-        auxiliary_head=FCNHead(channels=recipe.aux_channels, **maps),
+    return parts.Segmenter(
+        encoder=parts.Encoder(image_size=recipe.crop, **sizes),
+        neck=parts.MultiLevelNeck(embed_dim=recipe.embed_dim) if recipe.neck else None,
+        decode_head=parts.UPerHead(channels=recipe.head_channels, **maps),
+        auxiliary_head=parts.FCNHead(channels=recipe.aux_channels, **maps),
     )
 
 

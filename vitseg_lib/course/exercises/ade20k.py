@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from vitseg_lib.course.exercises.base import Case, Exercise, mistakes, randint
+from vitseg_lib.course.solution import class_fractions, labels_from_file
 from vitseg_lib.data.classes import IGNORED
 
 
@@ -23,13 +24,6 @@ def _scattered(generator: torch.Generator, values: Sequence[int], fill: int = IG
 
 
 # From the file to memory
-
-
-def labels_from_file(raw: np.ndarray) -> np.ndarray:
-    """Return labels, uint8 (H, W): the file's 0 and 255 become 255, its k becomes k - 1."""
-    labels = raw.astype(np.uint8) - np.uint8(1)  # a byte wraps around: 0 - 1 = 255
-    labels[raw == 255] = 255
-    return labels
 
 
 def _files(generator: torch.Generator) -> Iterator[Case]:
@@ -80,6 +74,7 @@ shift = Exercise(
     minutes=4,
     difficulty=1,
     reference=labels_from_file,
+    part="labels_from_file",
     cases=_files,
     axes=("row", "column"),
     hints=(
@@ -164,14 +159,6 @@ paint = Exercise(
 # Class fractions of a whole data set
 
 
-def class_fractions(masks: Sequence[np.ndarray], num_classes: int) -> np.ndarray:
-    """Return each class's fraction of all labelled pixels of all masks, (K,), which sum to 1."""
-    counts = np.zeros(num_classes, dtype=np.int64)
-    for labels in masks:
-        counts += np.bincount(labels[labels != 255], minlength=num_classes)
-    return counts / counts.sum()
-
-
 def _collections(generator: torch.Generator) -> Iterator[Case]:
     count = randint(generator, 5, 8)
     masks = []
@@ -219,6 +206,7 @@ fractions = Exercise(
     minutes=7,
     difficulty=2,
     reference=class_fractions,
+    part="class_fractions",
     cases=_collections,
     axes=("class",),
     hints=(

@@ -6,8 +6,9 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from vitseg_lib.course import solution
 from vitseg_lib.course.exercises.attention_mistakes import MANY_HEADS, MEAN_DISTANCE, ONE_HEAD
-from vitseg_lib.course.exercises.base import Exercise, randint
+from vitseg_lib.course.exercises.base import Case, Exercise, module_call, randint
 
 
 def random_weights(*shape: int, generator: torch.Generator) -> Tensor:
@@ -113,4 +114,30 @@ mean_distance = Exercise(
         "Patch n lies in row n // w and column n % w. `torch.cdist(positions, positions)` gives all distances at once.",
     ),
     mistakes=MEAN_DISTANCE,
+)
+
+
+# The module
+
+
+def _tokens(generator: torch.Generator) -> Iterator[Case]:
+    """A batch of two or three; another number of tokens than of channels."""
+    for heads, width in ((2, 5), (3, 4), (1, 6)):
+        tokens = torch.randn(randint(generator, 2, 3), randint(generator, 6, 9), heads * width, generator=generator)
+        yield {"embed_dim": heads * width, "num_heads": heads}, [tokens]
+
+
+self_attention = Exercise(
+    title="Self-attention",
+    minutes=15,
+    difficulty=3,
+    reference=solution.SelfAttention,
+    cases=_tokens,
+    call=module_call(solution.SelfAttention),
+    hints=(
+        "Two linear layers: `qkv` from C to 3·C, and `proj` from C to C. Between them stands what you wrote for many "
+        "heads.",
+        "`return self.proj(mixed), weights`: the module hands back its attention weights (B, heads, N, N), too.",
+    ),
+    part="SelfAttention",
 )

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from vitseg_lib.course.exercises.augmentation_mistakes import FLIPS, INVENTED, MEAN, NEAREST, PADS, STD, WINDOWS
+from vitseg_lib.course import solution
+from vitseg_lib.course.exercises.augmentation_mistakes import FLIPS, INVENTED, NEAREST, PADS, WINDOWS
 from vitseg_lib.course.exercises.base import Case, Exercise, randint
 
 
@@ -23,13 +23,6 @@ def random_pair(generator: torch.Generator, height: int, width: int) -> tuple[np
 
 
 # Mirror both, or neither
-
-
-def flip_both_solution(image: np.ndarray, labels: np.ndarray, probability: float, rng: np.random.Generator) -> tuple:
-    """Mirror image and labels left to right if one draw is below `probability`."""
-    if rng.random() < probability:
-        return image[:, ::-1], labels[:, ::-1]
-    return image, labels
 
 
 def flip_both_cases(generator: torch.Generator) -> Iterator[Case]:
@@ -48,7 +41,8 @@ flip_both = Exercise(
     title="Mirror both, or neither",
     minutes=4,
     difficulty=1,
-    reference=flip_both_solution,
+    reference=solution.flip_both,
+    part="flip_both",
     cases=flip_both_cases,
     hints=(
         "Draw once, and use that one draw for both arrays.",
@@ -106,18 +100,6 @@ nearest_by_centre = Exercise(
 # A window that looks at its classes
 
 
-def choose_window_solution(labels: np.ndarray, crop: int, rng: np.random.Generator) -> tuple:
-    """Return (top, left, bottom, right) of the first of ten windows that no class fills, or of an eleventh."""
-    height, width = labels.shape
-    for draw in range(11):
-        top = int(rng.integers(max(height - crop, 0) + 1))
-        left = int(rng.integers(max(width - crop, 0) + 1))
-        window = labels[top : top + crop, left : left + crop]
-        counts = np.bincount(window[window != 255])
-        if draw == 10 or (counts.any() and counts.max() < 0.75 * counts.sum()):
-            return top, left, min(top + crop, height), min(left + crop, width)
-
-
 def choose_window_cases(generator: torch.Generator) -> Iterator[Case]:
     """Windows with exactly three quarters of a class, one class only, much that is ignored, and small images."""
     height, crop = randint(generator, 9, 11), 8
@@ -150,7 +132,8 @@ choose_window = Exercise(
     title="A window that looks",
     minutes=12,
     difficulty=3,
-    reference=choose_window_solution,
+    reference=solution.choose_window,
+    part="choose_window",
     cases=choose_window_cases,
     hints=(
         "A loop of ten draws: draw, cut the window out, count its classes, and return at once if it will do.",
@@ -166,14 +149,6 @@ choose_window = Exercise(
 # Normalise, then pad
 
 
-def normalise_and_pad_solution(image: np.ndarray, labels: np.ndarray, crop: int) -> tuple:
-    """Image (H, W, 3) and labels (H, W) → pixels (3, crop, crop) and labels (crop, crop)."""
-    pixels = torch.from_numpy((image.astype(np.float32) - MEAN) / STD).permute(2, 0, 1)
-    bottom, right = crop - labels.shape[0], crop - labels.shape[1]
-    labels = np.pad(labels, ((0, bottom), (0, right)), constant_values=255)
-    return F.pad(pixels, (0, right, 0, bottom)), labels
-
-
 def normalise_and_pad_cases(generator: torch.Generator) -> Iterator[Case]:
     """Images that lack rows, columns, or both."""
     for lacking in ((0, 3), (4, 0), (2, 5)):
@@ -185,7 +160,8 @@ normalise_and_pad = Exercise(
     title="Normalise, then pad",
     minutes=8,
     difficulty=2,
-    reference=normalise_and_pad_solution,
+    reference=solution.normalise_and_pad,
+    part="normalise_and_pad",
     cases=normalise_and_pad_cases,
     hints=(
         "Zero is the mean colour only once the mean has been subtracted.",
@@ -194,4 +170,39 @@ normalise_and_pad = Exercise(
         "`np.pad(labels, ((top, bottom), (left, right)), constant_values=…)` from the first.",
     ),
     mistakes=PADS,
+)
+
+
+# The training transform
+
+
+def _pipeline_cases(generator: torch.Generator) -> Iterator[Case]:
+    """Images that grow, shrink below the crop and must be padded, and are mirrored or not."""
+    for ratio in (0.5, 1.0, 1.6):
+        height, width = randint(generator, 20, 30), randint(generator, 31, 44)
+        seed = randint(generator, 0, 2**30)
+        yield *random_pair(generator, height, width), seed, 24, (4 * width, height), (ratio, ratio + 0.3)
+
+
+def transformed(answer: Callable, case: Case) -> Any:
+    """Pixels and labels of an answer that draws from a generator of this seed."""
+    image, labels, seed, crop, scale, ratio_range = case
+    rng = np.random.default_rng(seed)
+    pixels, labels = answer(image, labels, rng, crop=crop, scale=scale, ratio_range=ratio_range)
+    return pixels, labels, float(rng.random())
+
+
+pipeline = Exercise(
+    title="The training transform",
+    minutes=12,
+    difficulty=2,
+    reference=solution.train_transform,
+    cases=_pipeline_cases,
+    call=transformed,
+    hints=(
+        "In this order: draw a size and resize both; choose a window and cut both; mirror; normalise and pad.",
+        "`size = fit_size(*labels.shape, random_scale(rng, scale, ratio_range))`, then `resize_image` and "
+        "`resize_labels`. Everything random comes from `rng`, in this order.",
+    ),
+    part="train_transform",
 )

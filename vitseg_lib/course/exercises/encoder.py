@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vitseg_lib.course import solution
 from vitseg_lib.course.exercises import encoder_mistakes as mistakes
-from vitseg_lib.course.exercises.base import Case, Exercise, randint
+from vitseg_lib.course.exercises.base import Case, Exercise, module_call, randint
 
 CALLS = 300  # of drop path on a small batch: enough to tell apart probabilities that differ by a tenth
 AXES = ("sample", "token", "channel")
@@ -230,4 +231,80 @@ mmseg_names = Exercise(
         "`ln1.` is the final `norm`.",
     ),
     mistakes=mistakes.RENAME,
+)
+
+
+# The modules
+
+
+def module_cases(sizes: dict[str, Any]) -> Callable:
+    """Cases of a module on random tokens of its width."""
+
+    def cases(generator: torch.Generator) -> Iterator[Case]:
+        width = sizes["embed_dim"]
+        yield sizes, [torch.randn(randint(generator, 2, 3), randint(generator, 4, 6), width, generator=generator) + 1]
+
+    return cases
+
+
+def _encoder_cases(generator: torch.Generator) -> Iterator[Case]:
+    """The grid of training and another one; with a final norm and without."""
+    sizes = {"embed_dim": 8, "depth": 4, "num_heads": 2, "patch_size": 4, "image_size": 16, "out_indices": (0, 1, 3, 3)}
+    for height, width, final_norm in ((16, 16, False), (18, 25, True), (8, 32, False)):
+        yield sizes | {"final_norm": final_norm}, [torch.randn(2, 3, height, width, generator=generator)]
+
+
+norm = Exercise(
+    title="LayerNorm, the module",
+    minutes=8,
+    difficulty=1,
+    reference=solution.LayerNorm,
+    cases=module_cases({"embed_dim": 7}),
+    call=module_call(solution.LayerNorm),
+    hints=("Two parameters, `weight` of ones and `bias` of zeros, (C,) each; `eps` is 1e-6.",),
+    part="LayerNorm",
+)
+
+mlp = Exercise(
+    title="The MLP",
+    minutes=5,
+    difficulty=1,
+    reference=solution.MLP,
+    cases=module_cases({"embed_dim": 6, "hidden_dim": 10}),
+    call=module_call(solution.MLP),
+    hints=("`fc1` from C to the hidden width, `F.gelu`, `fc2` back to C.",),
+    part="MLP",
+)
+
+stochastic_depth = Exercise(
+    title="Drop path, the module",
+    minutes=8,
+    difficulty=2,
+    reference=solution.DropPath,
+    cases=_drop_path_cases,
+    call=lambda answer, case: observe(lambda branch, rate, training: answer(rate).train(training)(branch), case),
+    hints=("Draw one number for each sample: a tensor of shape (B, 1, 1).",),
+    part="DropPath",
+)
+
+block = Exercise(
+    title="The block",
+    minutes=8,
+    difficulty=2,
+    reference=solution.Block,
+    cases=module_cases({"embed_dim": 8, "num_heads": 2}),
+    call=module_call(solution.Block),
+    hints=("Two steps of one form: tokens = tokens + self.drop_path(branch(norm(tokens))).",),
+    part="Block",
+)
+
+encoder = Exercise(
+    title="The encoder",
+    minutes=20,
+    difficulty=3,
+    reference=solution.Encoder,
+    cases=_encoder_cases,
+    call=module_call(solution.Encoder),
+    hints=("Patches; the class token in front; positions, resized to the grid; the blocks; a map for each tap.",),
+    part="Encoder",
 )

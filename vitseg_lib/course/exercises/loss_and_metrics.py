@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from vitseg_lib.course import solution
 from vitseg_lib.course.exercises import loss_and_metrics_mistakes as mistakes
 from vitseg_lib.course.exercises.base import Case, Exercise, randint
 from vitseg_lib.data.classes import IGNORED
@@ -57,13 +57,6 @@ loss = Exercise(
 # The confusion matrix
 
 
-def count_pairs(labels: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count the pixels of each (true class, predicted class): (K, K); labels hold 0..K-1 or 255."""
-    counted = labels != IGNORED
-    pairs = labels[counted].astype(int) * num_classes + prediction[counted]
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
-
-
 def _labels_to_count(generator: torch.Generator) -> Iterator[Case]:
     """Two pairs of uint8 masks, so many classes that K · K is above 255; the last class and one more never occur."""
     for _ in range(2):
@@ -81,7 +74,8 @@ confusion = Exercise(
     title="Count a confusion matrix",
     minutes=8,
     difficulty=2,
-    reference=count_pairs,
+    reference=solution.confusion_matrix,
+    part="confusion_matrix",
     cases=_labels_to_count,
     hints=(
         "Give each pair (true, predicted) a number of its own, K · true + predicted, and count the numbers.",
@@ -96,16 +90,6 @@ confusion = Exercise(
 
 
 # IoU from counts
-
-
-def iou_of_counts(counts: np.ndarray) -> tuple[np.ndarray, float]:
-    """IoU by class in percent, (K,), NaN for a class that occurs nowhere, and the mean of the others."""
-    both = np.diag(counts)
-    either = counts.sum(axis=0) + counts.sum(axis=1) - both
-    iou = np.full(len(counts), np.nan)
-    occurs = either > 0
-    iou[occurs] = 100 * both[occurs] / either[occurs]
-    return iou, float(iou[occurs].mean())
 
 
 def _random_counts(generator: torch.Generator) -> Iterator[Case]:
@@ -123,7 +107,8 @@ iou = Exercise(
     title="IoU and mIoU from counts",
     minutes=6,
     difficulty=1,
-    reference=iou_of_counts,
+    reference=solution.iou_and_mean,
+    part="iou_and_mean",
     cases=_random_counts,
     hints=(
         "Three numbers per class: what lies on the diagonal, the sum of its row (labelled), the sum of its column "
@@ -132,4 +117,28 @@ iou = Exercise(
         "union = row + column - diagonal; iou = 100 · diagonal / union where union > 0; `np.nanmean` of it.",
     ),
     mistakes=mistakes.IOU,
+)
+
+
+# The loss on logits of another size
+
+
+def _small_logits(generator: torch.Generator) -> Iterator[Case]:
+    """As of the head: a quarter of the labels' size; one image wholly ignored."""
+    for all_ignored in (False, True):
+        logits = 2 * torch.randn(2, 4, 3, 5, generator=generator)
+        labels = torch.randint(4, (2, 12, 20), generator=generator)
+        labels[torch.rand(labels.shape, generator=generator) < 0.2] = IGNORED
+        labels[1] = torch.where(torch.tensor(all_ignored), IGNORED, labels[1])
+        yield logits, labels
+
+
+whole_loss = Exercise(
+    title="The loss of a segmenter",
+    minutes=5,
+    difficulty=1,
+    reference=solution.segmentation_loss,
+    cases=_small_logits,
+    hints=("Upsample the logits to the labels' size, then `F.cross_entropy` without a reduction, then the mean.",),
+    part="segmentation_loss",
 )

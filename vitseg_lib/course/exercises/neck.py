@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from vitseg_lib.course.exercises.base import Case, Exercise, randint
+from vitseg_lib.course import solution
+from vitseg_lib.course.exercises.base import Case, Exercise, module_call, randint
 from vitseg_lib.course.exercises.neck_mistakes import LEVEL_SIZES, MIX_CHANNELS, SOURCE_POSITIONS
 
 Grid = tuple[int, int]
@@ -95,4 +96,39 @@ source_positions = Exercise(
         "Only the length of a step differs. Given the factor it is 1 / factor; given the size it is old / new.",
     ),
     mistakes=SOURCE_POSITIONS,
+)
+
+
+# The modules
+
+
+def _branch_cases(generator: torch.Generator) -> Iterator[Case]:
+    for scale, side in ((4, 3), (0.5, 7), (0.5, 1)):
+        yield {"embed_dim": 5, "scale": scale}, [torch.randn(2, 5, side, side + 2, generator=generator)]
+
+
+def _neck_cases(generator: torch.Generator) -> Iterator[Case]:
+    yield {"embed_dim": 4}, [[torch.randn(2, 4, 5, 7, generator=generator) for _ in range(4)]]
+
+
+neck_branch = Exercise(
+    title="A branch of the neck",
+    minutes=8,
+    difficulty=1,
+    reference=solution.NeckBranch,
+    cases=_branch_cases,
+    call=module_call(solution.NeckBranch),
+    hints=("`lateral_conv` 1×1, a resize by factor, `conv` 3×3.",),
+    part="NeckBranch",
+)
+
+multi_level_neck = Exercise(
+    title="The neck",
+    minutes=5,
+    difficulty=1,
+    reference=solution.MultiLevelNeck,
+    cases=_neck_cases,
+    call=module_call(solution.MultiLevelNeck),
+    hints=("`branches`, a `nn.ModuleList` of four, for the scales 4, 2, 1 and 0.5.",),
+    part="MultiLevelNeck",
 )

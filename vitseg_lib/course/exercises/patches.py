@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from vitseg_lib.course.exercises.base import Case, Exercise, randint
+from vitseg_lib.course import solution
+from vitseg_lib.course.exercises.base import Case, Exercise, module_call, randint
 from vitseg_lib.course.exercises.patches_mistakes import CONVOLUTION_WEIGHT, PIXELS_OF_TOKEN, PUT_BACK, RESIZE_POSITION
 
 Grid = tuple[int, int]
@@ -100,14 +100,6 @@ pixels_of_token = Exercise(
 )
 
 
-def resized(embedding: Tensor, old: Grid, new: Grid) -> Tensor:
-    """(1, 1 + h·w, C) for the old grid → (1, 1 + h'·w', C) for the new one."""
-    class_row, rows = embedding[:, :1], embedding[:, 1:]
-    maps = rearrange(rows, "b (h w) c -> b c h w", h=old[0], w=old[1])
-    maps = F.interpolate(maps, size=new, mode="bicubic", align_corners=False)
-    return torch.cat([class_row, rearrange(maps, "b c h w -> b (h w) c")], dim=1)
-
-
 def _embeddings(generator: torch.Generator) -> Iterator[Case]:
     for low, high in ((2, 4), (6, 9)):  # once a smaller grid, once a larger one
         old = randint(generator, 4, 5), randint(generator, 6, 7)
@@ -119,7 +111,8 @@ resize_position = Exercise(
     title="Another grid",
     minutes=8,
     difficulty=3,
-    reference=resized,
+    reference=solution.resize_pos_embed,
+    part="resize_pos_embed",
     cases=_embeddings,
     axes=("batch", "row of the embedding", "channel"),
     hints=(
@@ -128,4 +121,32 @@ resize_position = Exercise(
         'The options are `size=new, mode="bicubic", align_corners=False`, and no antialias.',
     ),
     mistakes=RESIZE_POSITION,
+)
+
+
+# The patch embedding
+
+
+def _images(generator: torch.Generator) -> Iterator[Case]:
+    """Sides that are multiples of the patch, and sides that are not; a square, too."""
+    p = randint(generator, 3, 5)
+    h, w = randint(generator, 2, 3), randint(generator, 4, 6)
+    for height, width in ((h * p, w * p), (h * p + 1, w * p + p - 1), (h * p, h * p)):
+        sizes = {"embed_dim": randint(generator, 6, 9), "patch_size": p}
+        yield sizes, [torch.randn(2, 3, height, width, generator=generator)]
+
+
+patch_embedding = Exercise(
+    title="The patch embedding",
+    minutes=10,
+    difficulty=2,
+    reference=solution.PatchEmbedding,
+    cases=_images,
+    call=module_call(solution.PatchEmbedding),
+    hints=(
+        "A patch embedding is a convolution whose stride is its size: `nn.Conv2d`, called `proj`.",
+        "Pad right and bottom first: `F.pad(pixels, (0, -width % p, 0, -height % p))`.",
+        "The convolution gives (B, C, h, w); `rearrange` makes (B, h·w, C) of it. Return the grid (h, w) beside it.",
+    ),
+    part="PatchEmbedding",
 )

@@ -1,10 +1,12 @@
 """The exercises of chapter 09: one step of AdamW, and the learning rate of a step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from vitseg_lib.course import solution
 from vitseg_lib.course.exercises import training_mistakes as mistakes
 from vitseg_lib.course.exercises.base import Case, Exercise, randint
 
@@ -53,12 +55,6 @@ adamw = Exercise(
 # The learning rate
 
 
-def rate_of_step(step: int, total: int, base: float, warmup: int) -> float:
-    """The learning rate of a step, counted from 0: linear decay to 0 at `total`, times the warm-up's factor."""
-    factor = 1.0 if step >= warmup else 1 - (1 - step / warmup) * (1 - 1e-6)
-    return factor * base * (total - step) / total
-
-
 def _steps_of_runs(generator: torch.Generator) -> Iterator[Case]:
     """The steps of a run at which something begins or ends, and some between."""
     total, warmup = randint(generator, 60, 90), randint(generator, 8, 15)
@@ -72,7 +68,8 @@ rate = Exercise(
     title="The learning rate of a step",
     minutes=6,
     difficulty=1,
-    reference=rate_of_step,
+    reference=solution.learning_rate,
+    part="learning_rate",
     cases=_steps_of_runs,
     hints=(
         "First the straight line alone: `base` at step 0, and it would be 0 at step `total`. Then, for steps below "
@@ -82,4 +79,33 @@ rate = Exercise(
     ),
     mistakes=mistakes.RATE,
     tolerance=1e-8,
+)
+
+
+# What decays
+
+
+def _models(generator: torch.Generator) -> Iterator[Case]:
+    sizes = {"embed_dim": 8, "depth": 2, "num_heads": 2, "patch_size": 4, "image_size": 16, "out_indices": (0, 0, 1, 1)}
+    yield solution.Encoder(**sizes), float(torch.rand((), generator=generator))
+
+
+def _groups(answer: Callable, case: Case) -> Any:
+    """Of each parameter's name, its weight decay."""
+    model, weight_decay = case
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = answer(model, weight_decay)
+    found = {names[id(p)]: group.get("weight_decay", 0.01) for group in groups for p in group["params"]}
+    return {name: found.get(name, "in no group") for name in names.values()}
+
+
+groups = Exercise(
+    title="What decays",
+    minutes=5,
+    difficulty=1,
+    reference=solution.parameter_groups,
+    cases=_models,
+    call=_groups,
+    hints=("Two lists of parameters, by whether a name ends in `cls_token` or `pos_embed`.",),
+    part="parameter_groups",
 )

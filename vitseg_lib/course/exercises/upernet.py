@@ -1,13 +1,14 @@
 """The exercises of chapter 07: adaptive average pooling, the top-down path, BatchNorm folded into a convolution."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from vitseg_lib.course import solution
 from vitseg_lib.course.exercises import upernet_mistakes as mistakes
-from vitseg_lib.course.exercises.base import Case, Exercise, randint
+from vitseg_lib.course.exercises.base import Case, Exercise, module_call, randint
 
 # Adaptive average pooling
 
@@ -53,15 +54,6 @@ adaptive_pool = Exercise(
 # The top-down path
 
 
-def sum_downwards(levels: list[Tensor]) -> list[Tensor]:
-    """Maps (B, C, h, w), finest first → maps of the same shapes, each with all coarser ones added to it."""
-    sums = levels[-1:]
-    for level in reversed(levels[:-1]):
-        above = F.interpolate(sums[0], size=level.shape[-2:], mode="bilinear", align_corners=False)
-        sums = [level + above, *sums]
-    return sums
-
-
 def _path_cases(generator: torch.Generator) -> Iterator[Case]:
     """Pyramids of four and of three levels, not square, with sides that do not halve evenly."""
     for count in (4, 3):
@@ -76,7 +68,8 @@ top_down = Exercise(
     title="The top-down path",
     minutes=6,
     difficulty=2,
-    reference=sum_downwards,
+    reference=solution.top_down,
+    part="top_down",
     cases=_path_cases,
     hints=(
         "Begin with the last map of the list, the coarsest. Which map is it added to, and which one comes next?",
@@ -124,4 +117,107 @@ fold = Exercise(
         "shift minus the mean times the factor.",
     ),
     mistakes=mistakes.FOLD,
+)
+
+
+# The modules
+
+
+def _map(generator: torch.Generator, width: int, side: int = 5) -> Tensor:
+    return torch.randn(2, width, side, side + 2, generator=generator)
+
+
+def _conv_block_cases(generator: torch.Generator) -> Iterator[Case]:
+    for kernel_size in (1, 3):
+        yield {"in_channels": 4, "out_channels": 6, "kernel_size": kernel_size}, [_map(generator, 4)]
+
+
+def _pooling_cases(generator: torch.Generator) -> Iterator[Case]:
+    yield {"in_channels": 4, "channels": 5}, [_map(generator, 4, 7)]
+
+
+def _uper_cases(generator: torch.Generator) -> Iterator[Case]:
+    sizes = {"in_channels": 4, "channels": 5, "num_classes": 3}
+    yield sizes, [[_map(generator, 4, side) for side in (9, 7, 5, 3)]]
+    yield sizes, [[_map(generator, 4, 5) for _ in range(4)]]
+
+
+def _fcn_cases(generator: torch.Generator) -> Iterator[Case]:
+    yield {"in_channels": 4, "channels": 5, "num_classes": 3}, [_map(generator, 4)]
+
+
+def _segmenter_cases(generator: torch.Generator) -> Iterator[Case]:
+    sizes = {"embed_dim": 8, "depth": 2, "num_heads": 2, "patch_size": 4, "image_size": 16, "out_indices": (0, 0, 1, 1)}
+    heads = {"in_channels": 8, "channels": 4, "num_classes": 3}
+    for neck in (None, solution.MultiLevelNeck(embed_dim=8)):
+        parts = {
+            "encoder": solution.Encoder(**sizes),
+            "neck": neck,
+            "decode_head": solution.UPerHead(**heads),
+            "auxiliary_head": solution.FCNHead(**heads),
+        }
+        yield parts, [torch.randn(2, 3, 16, 20, generator=generator)]
+
+
+def _with_stages(answer: Callable, case: Case) -> Any:
+    """Logits alone, and logits with every stage."""
+    parts, (pixels,) = case
+    model = answer(**parts).eval()
+    logits, stages = model(pixels, return_stages=True)
+    return {"alone": model(pixels), "logits": logits, "stages": {name: stages[name] for name in sorted(stages)}}
+
+
+conv_block = Exercise(
+    title="Convolution, BatchNorm, ReLU",
+    minutes=4,
+    difficulty=1,
+    reference=solution.ConvBlock,
+    cases=_conv_block_cases,
+    call=module_call(solution.ConvBlock),
+    hints=("`conv` without bias, `bn`, then ReLU; the padding keeps the size.",),
+    part="ConvBlock",
+)
+
+pyramid_pooling = Exercise(
+    title="Pyramid pooling",
+    minutes=10,
+    difficulty=2,
+    reference=solution.PyramidPooling,
+    cases=_pooling_cases,
+    call=module_call(solution.PyramidPooling),
+    hints=("Pool to 1, 2, 3 and 6 bins; `psp_modules[i]`; resize; all beside x; `bottleneck`.",),
+    part="PyramidPooling",
+)
+
+uper_head = Exercise(
+    title="The UPerNet head",
+    minutes=15,
+    difficulty=3,
+    reference=solution.UPerHead,
+    cases=_uper_cases,
+    call=module_call(solution.UPerHead),
+    hints=("Laterals and `ppm`; top down; `fpn_convs`; resize to the finest; `fpn_bottleneck`; dropout; `conv_seg`.",),
+    part="UPerHead",
+)
+
+fcn_head = Exercise(
+    title="The auxiliary head",
+    minutes=4,
+    difficulty=1,
+    reference=solution.FCNHead,
+    cases=_fcn_cases,
+    call=module_call(solution.FCNHead),
+    hints=("`convs`, a `nn.Sequential` of one 3×3 ConvBlock; dropout; `conv_seg`.",),
+    part="FCNHead",
+)
+
+segmenter = Exercise(
+    title="The segmenter",
+    minutes=8,
+    difficulty=2,
+    reference=solution.Segmenter,
+    cases=_segmenter_cases,
+    call=_with_stages,
+    hints=("Encoder, neck, decode head; the auxiliary head reads the last map of the neck.",),
+    part="Segmenter",
 )

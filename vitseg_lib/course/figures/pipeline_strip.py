@@ -4,7 +4,7 @@ The boxes carry the names of the library's files; the strip turns after the enco
 training loop closes it. At each arrow stands the shape of what passes, for `deit_s16_mln_160k` and a crop of 512×512.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ LOOP = TOP + TILE + 84  # the height of the training loop, between the lines
 BELOW = LOOP + 36  # the top of the lower line
 NAME, TYPE = 13, 11  # text heights
 WHITE = "#ffffff"
+GOOD = "#2f7d4f"
+FILLED = {"none": (WHITE, RULE), "some": (WHITE, GOOD), "all": ("#d9ecdf", GOOD)}  # face and edge of a box
 
 Draw = Callable[[Sheet, float, float, str], None]
 
@@ -134,28 +136,33 @@ LOOP_BOXES = {"cli": 0, "recipes": 1, "training": 2, "loss": 3}  # around the mo
 NAMES = (*(box.name for box in BOXES), *LOOP_BOXES)
 
 
-def pipeline_strip(*highlighted: str) -> Picture:
+def pipeline_strip(*highlighted: str, yours: Mapping[str, str] | None = None) -> Picture:
     """Draw the strip with the named boxes highlighted, if any.
 
+    `yours` says of a box whether "all", "some" or "none" of it is the learner's (`course.mine.boxes`); it is filled.
     Raises ValueError for a name that is no box: the names are `pipeline_strip.NAMES`.
     """
+    yours = yours or {}
     if unknown := [name for name in highlighted if name not in NAMES]:
         raise ValueError(f"no box is called {unknown[0]!r}; the boxes are {', '.join(NAMES)}")
     sheet = Sheet(2 * LEFT + PITCH * (IN_LINE - 1) + TILE, BELOW + TILE + 84)
     for below in (False, True):
         for package in ("data", "model", "engine"):
             _draw_package(sheet, package, below=below)
-    _draw_loop(sheet, highlighted)
+    _draw_loop(sheet, highlighted, yours)
     for index, box in enumerate(BOXES):
-        _draw_box(sheet, index, highlighted=box.name in highlighted)
+        _draw_box(sheet, index, highlighted=box.name in highlighted, yours=yours.get(box.name, "none"))
         _draw_flow(sheet, index)
     name = f"the pipeline, {' and '.join(highlighted)} highlighted" if highlighted else "the pipeline"
-    return sheet.picture(name=name, alt=_words(highlighted))
+    return sheet.picture(name=name, alt=_words(highlighted, yours))
 
 
-def _words(highlighted: tuple[str, ...]) -> str:
+def _words(highlighted: tuple[str, ...], yours: Mapping[str, str]) -> str:
     flow = ", ".join(f"{box.name} gives {box.gives}" for box in BOXES)
     here = f" Highlighted: {' and '.join(highlighted)}." if highlighted else ""
+    for much, words in (("all", "Yours"), ("some", "Partly yours")):
+        boxes = [name for name, found in yours.items() if found == much]
+        here += f" {words}: {', '.join(boxes)}." if boxes else ""
     return (
         f"The segmenter as a strip of boxes that turns after {BOXES[IN_LINE - 1].name}. {flow}. From upernet's logits "
         f"a line runs back through loss and training to the model; cli and recipes stand where it begins.{here}"
@@ -179,11 +186,12 @@ def _draw_package(sheet: Sheet, package: str, *, below: bool) -> None:
     sheet.text(left, name, package, size=TYPE, colour=MUTED)
 
 
-def _draw_box(sheet: Sheet, index: int, *, highlighted: bool) -> None:
+def _draw_box(sheet: Sheet, index: int, *, highlighted: bool, yours: str) -> None:
     box, (x, y) = BOXES[index], _corner(index)
-    sheet.rounded(
-        x, y, TILE, TILE, radius=6, face=ACCENT if highlighted else WHITE, edge=ACCENT if highlighted else RULE
-    )
+    face, edge = (ACCENT, ACCENT) if highlighted else FILLED[yours]
+    sheet.rounded(x, y, TILE, TILE, radius=6, face=face, edge=edge)
+    if yours == "all":
+        sheet.text(x + TILE - 8, y + 9, "✓", size=NAME, colour=GOOD, bold=True, ha="right")
     box.draw(sheet, x, y, WHITE if highlighted else INK)
     colour = ACCENT if highlighted else INK
     sheet.text(x + TILE / 2, y + TILE + 15, box.name, size=NAME, colour=colour, bold=highlighted, ha="center")
@@ -212,17 +220,17 @@ def _draw_flow(sheet: Sheet, index: int) -> None:
         sheet.text((start + end) / 2, middle - 13, "× 12", size=TYPE, colour=MUTED, ha="center")
 
 
-def _draw_loop(sheet: Sheet, highlighted: tuple[str, ...]) -> None:
+def _draw_loop(sheet: Sheet, highlighted: tuple[str, ...], yours: Mapping[str, str]) -> None:
     """What surrounds the model: the loss that flows back from its end, and what builds it at its beginning."""
     centres = {name: LEFT + PITCH * column + TILE / 2 for name, column in LOOP_BOXES.items()}
     sheet.line([centres["cli"], centres["loss"], centres["loss"]], [LOOP, LOOP, BELOW - 4])
     sheet.arrow((centres["training"], LOOP), (centres["training"], TOP + TILE + 28))
     for name, middle in centres.items():
-        _draw_pill(sheet, middle, name, highlighted=name in highlighted)
+        _draw_pill(sheet, middle, name, highlighted=name in highlighted, yours=yours.get(name, "none"))
 
 
-def _draw_pill(sheet: Sheet, middle: float, name: str, *, highlighted: bool) -> None:
+def _draw_pill(sheet: Sheet, middle: float, name: str, *, highlighted: bool, yours: str) -> None:
     width = text_width(name, size=NAME, bold=True) + 22
-    face, edge, colour = (ACCENT, ACCENT, WHITE) if highlighted else (WHITE, RULE, INK)
+    face, edge, colour = (ACCENT, ACCENT, WHITE) if highlighted else (*FILLED[yours], INK)
     sheet.rounded(middle - width / 2, LOOP - 12, width, 24, radius=12, face=face, edge=edge)
     sheet.text(middle, LOOP, name, size=NAME, colour=colour, bold=highlighted, ha="center")
