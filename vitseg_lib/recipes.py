@@ -7,16 +7,19 @@ Source of the published rows: mmsegmentation 0.17, UPerNet with ViT backbones on
 """
 
 import difflib
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
+from vitseg_lib.model.encoder import Encoder
+from vitseg_lib.model.neck import MultiLevelNeck
 from vitseg_lib.model.segmenter import Segmenter
+from vitseg_lib.model.upernet import FCNHead, UPerHead
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def build_model(recipe: Recipe, num_classes: int = 150, *, parts: Any = None) ->
 
     `parts` brings other classes than the library's: `Segmenter`, `Encoder`, `MultiLevelNeck`, `UPerHead`, `FCNHead`.
     """
-    parts = parts or sys.modules[__name__]
+    parts = parts or LIBRARY
     sizes = {name: getattr(recipe, name) for name in ENCODER_SIZES}
     maps = {"in_channels": recipe.embed_dim, "num_classes": num_classes}
     return parts.Segmenter(
@@ -192,4 +195,7 @@ TOY = Recipe(
 )
 SMALL = (TOY, replace(TOY, name="toy_mln", neck=True))
 
+LIBRARY = SimpleNamespace(
+    Segmenter=Segmenter, Encoder=Encoder, MultiLevelNeck=MultiLevelNeck, UPerHead=UPerHead, FCNHead=FCNHead
+)
 RECIPES = {recipe.name: recipe for recipe in (*PUBLISHED, *UNPUBLISHED, *SMALL)}

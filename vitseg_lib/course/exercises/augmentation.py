@@ -1,5 +1,6 @@
-"""The exercises of chapter 02: mirror a pair, resize labels by their centres, choose a window, normalise and pad."""
+"""The exercises of chapter 02: mirror, resize labels and a row, choose a window, normalise and pad, and all of it."""
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,8 +8,24 @@ import numpy as np
 import torch
 
 from vitseg_lib.course import solution
-from vitseg_lib.course.exercises.augmentation_mistakes import FLIPS, INVENTED, NEAREST, PADS, WINDOWS
-from vitseg_lib.course.exercises.base import Case, Exercise, randint
+from vitseg_lib.course.exercises.augmentation_mistakes import (
+    FLIPS,
+    INVENTED,
+    NEAREST,
+    PADS,
+    PIPELINES,
+    ROWS,
+    WINDOWS,
+)
+from vitseg_lib.course.exercises.base import Case, Exercise, Fault, randint
+from vitseg_lib.course.exercises.compare import agree
+
+
+def use(exercise: Exercise, answer: Callable) -> Callable:
+    """The answer if it is right, else the course's own; a line says whose it is."""
+    right = exercise.check(answer).verdict == "right"
+    print(f"{'yours' if right else 'the course’s'}: {exercise.reference.__name__}")
+    return answer if right else exercise.reference
 
 
 def numpy_generator(generator: torch.Generator) -> np.random.Generator:
@@ -20,6 +37,15 @@ def random_pair(generator: torch.Generator, height: int, width: int) -> tuple[np
     """An image and labels of noise."""
     rng = numpy_generator(generator)
     return rng.integers(0, 256, (height, width, 3), np.uint8), rng.integers(0, 150, (height, width), np.uint8)
+
+
+def drawing_from_rng(answer: Callable, case: Case) -> Any:
+    """The answer's result. Fault if the same call gives another one: then it draws from elsewhere than from `rng`."""
+    before = answer(*copy.deepcopy(case))
+    result = answer(*case)
+    if before is not None and before is not ... and not agree(before, result, 1e-6):
+        raise Fault("the same `rng` gives another result each time: draw from `rng` only, not from `np.random`")
+    return result
 
 
 # Mirror both, or neither
@@ -39,11 +65,12 @@ def flip_both_cases(generator: torch.Generator) -> Iterator[Case]:
 
 flip_both = Exercise(
     title="Mirror both, or neither",
-    minutes=4,
+    minutes=3,
     difficulty=1,
     reference=solution.flip_both,
     part="flip_both",
     cases=flip_both_cases,
+    call=drawing_from_rng,
     hints=(
         "Draw once, and use that one draw for both arrays.",
         "Columns are axis 1 of both arrays: `image[:, ::-1]` leaves rows and channels as they are.",
@@ -52,18 +79,21 @@ flip_both = Exercise(
 )
 
 
-# Nearest, by the centre
+# Resize labels: nearest, by index
 
 
-def nearest_by_centre_solution(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Labels (H, W) → labels of (height, width): each new pixel copies the old one that its centre falls into."""
-    rows = (2 * np.arange(size[0]) + 1) * labels.shape[0] // (2 * size[0])
-    columns = (2 * np.arange(size[1]) + 1) * labels.shape[1] // (2 * size[1])
+def nearest(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Labels (H, W) → labels of (height, width): new pixel i of n copies old pixel i * m // n of m."""
+    rows = np.arange(size[0]) * labels.shape[0] // size[0]
+    columns = np.arange(size[1]) * labels.shape[1] // size[1]
     return labels[rows[:, None], columns]
 
 
-def nearest_by_centre_cases(generator: torch.Generator) -> Iterator[Case]:
-    """Larger and smaller along either axis; odd old and even new sides, so that no centre falls on an edge."""
+def nearest_cases(generator: torch.Generator) -> Iterator[Case]:
+    """Halved and doubled, larger and smaller along either axis, and sides of which one does not divide the other."""
+    even = 2 * randint(generator, 4, 7), 2 * randint(generator, 8, 10)
+    yield random_pair(generator, *even)[1] // 7 * 7, (even[0] // 2, even[1] // 2)
+    yield random_pair(generator, *even)[1] // 7 * 7, (2 * even[0], 2 * even[1])
     for down, across in ((1.6, 2.3), (0.7, 0.45), (1.4, 0.6), (0.55, 1.7)):
         # 3 modulo 4 and prime: in whatever way halves are rounded, the same mistake gives the same pixels.
         old = (11, 19)[randint(generator, 0, 1)], (23, 31)[randint(generator, 0, 1)]
@@ -80,20 +110,55 @@ def copied_labels(answer: Callable, case: Case) -> Any:
     return INVENTED
 
 
-nearest_by_centre = Exercise(
-    title="Nearest, by the centre",
-    minutes=8,
-    difficulty=2,
-    reference=nearest_by_centre_solution,
-    cases=nearest_by_centre_cases,
+nearest_by_index = Exercise(
+    title="Resize labels by copying",
+    minutes=4,
+    difficulty=1,
+    reference=nearest,
+    cases=nearest_cases,
     call=copied_labels,
     hints=(
-        "The centre of new pixel i lies at i + 0.5 on the new ruler. Where is that on the old one?",
-        "Old pixel j covers the stretch from j to j + 1; so the one that covers the position x is floor(x).",
-        "For each axis `np.floor((np.arange(new) + 0.5) * old / new).astype(int)`; then index with rows and columns.",
+        "Which row is copied does not depend on the column: work out all rows once, and all columns once.",
+        "`rows = np.arange(size[0]) * labels.shape[0] // size[0]`, and columns in the same way.",
+        "`labels[rows[:, None], columns]`: rows stand upright, columns lie flat, together they give the whole grid.",
     ),
     mistakes=NEAREST,
     axes=("row", "column"),
+)
+
+
+# Resize a row: bilinear, in one direction
+
+
+def blend_row(row: np.ndarray, new: int) -> np.ndarray:
+    """A row of m values → `new` values, each a blend of the two old ones around its centre."""
+    x = (np.arange(new) + 0.5) * len(row) / new - 0.5
+    x = np.clip(x, 0, len(row) - 1)  # at the ends, the last value goes on
+    left = np.minimum(x.astype(int), len(row) - 2)
+    weight = x - left
+    return (1 - weight) * row[left] + weight * row[left + 1]
+
+
+def blend_row_cases(generator: torch.Generator) -> Iterator[Case]:
+    """Rows that grow, shrink, keep their length, and become a single value."""
+    for old, new in ((5, 3), (4, 8), (6, 3), (7, 7), (3, 10), (2, 5), (8, 5), (4, 1)):
+        row = torch.rand(old, generator=generator, dtype=torch.float64) * 255
+        yield row.numpy(), new
+
+
+blend_a_row = Exercise(
+    title="Resize a row by blending",
+    minutes=6,
+    difficulty=2,
+    reference=blend_row,
+    cases=blend_row_cases,
+    hints=(
+        "First the positions x of all new centres, an array of `new` numbers, by the formula above.",
+        "`np.clip(x, 0, len(row) - 1)` keeps them between the first old centre and the last one.",
+        "`left = np.minimum(x.astype(int), len(row) - 2)` always has a right neighbour, whose weight is `x - left`.",
+    ),
+    mistakes=ROWS,
+    axes=("new pixel",),
 )
 
 
@@ -103,18 +168,20 @@ nearest_by_centre = Exercise(
 def choose_window_cases(generator: torch.Generator) -> Iterator[Case]:
     """Windows with exactly three quarters of a class, one class only, much that is ignored, and small images."""
     height, crop = randint(generator, 9, 11), 8
-    halves = np.repeat([[3] * 13 + [1] * 14], height, axis=0).astype(np.uint8)
-    for ignored, left in (
-        (slice(0, 0), 7),  # 6 of the window's 8 columns are one class: exactly three quarters
-        (slice(0, 0), 6),  # 7 of 8
-        (slice(4, 10), 4),  # 2 of 8 have a class, the same
-        (slice(9, 15), 8),  # 2 of 8 have a class, and not the same
-        (slice(0, 20), 3),  # none has
-    ):
-        labels = halves.copy()
-        labels[:, ignored] = 255
-        yield labels, crop, rng_whose_first_window(generator, labels, crop, left)
-    yield np.full((height, 19), 7, np.uint8), crop, numpy_generator(generator)
+    for first, second in ((3, 1), (0, 2)):
+        halves = np.repeat([[first] * 13 + [second] * 14], height, axis=0).astype(np.uint8)
+        for ignored, left in (
+            (slice(0, 0), 7),  # 6 of the window's 8 columns are one class: exactly three quarters
+            (slice(0, 0), 6),  # 7 of 8
+            (slice(4, 10), 4),  # 2 of 8 have a class, the same
+            (slice(9, 15), 8),  # 2 of 8 have a class, and not the same
+            (slice(0, 20), 3),  # none has
+        ):
+            labels = halves.copy()
+            labels[:, ignored] = 255
+            yield labels, crop, rng_whose_first_window(generator, labels, crop, left)
+    yield np.full((height, 19), randint(generator, 0, 7), np.uint8), crop, numpy_generator(generator)
+    yield np.full((height, 19), 255, np.uint8), crop, numpy_generator(generator)
     yield random_pair(generator, 5, 21)[1], crop, numpy_generator(generator)
     yield random_pair(generator, 17, 14)[1] % 3, crop, numpy_generator(generator)
 
@@ -128,19 +195,28 @@ def rng_whose_first_window(generator: torch.Generator, labels: np.ndarray, crop:
     return np.random.default_rng(seed)
 
 
+def window_by_name(answer: Callable, case: Case) -> Any:
+    """The four numbers under their names, where there are four."""
+    window = drawing_from_rng(answer, case)
+    if isinstance(window, (tuple, list, np.ndarray)) and len(window) == 4:
+        return dict(zip(("top", "left", "bottom", "right"), window, strict=True))
+    return window
+
+
 choose_window = Exercise(
     title="A window that looks",
-    minutes=12,
+    minutes=10,
     difficulty=3,
     reference=solution.choose_window,
     part="choose_window",
     cases=choose_window_cases,
+    call=window_by_name,
     hints=(
         "A loop of ten draws: draw, cut the window out, count its classes, and return at once if it will do.",
         "`counts = np.bincount(window[window != 255])` counts each class among the pixels that have one; "
         "the largest fraction is `counts.max() / counts.sum()`, unless nothing is counted at all.",
-        "After the loop comes one more draw, and its window is returned unchecked. A window of an image smaller than "
-        "`crop` ends where the image ends.",
+        "After the loop comes one more draw, and its window is returned unchecked. A side shorter than `crop` is taken "
+        "whole: there the draw is among one position, and the window ends where the image ends.",
     ),
     mistakes=WINDOWS,
 )
@@ -150,22 +226,23 @@ choose_window = Exercise(
 
 
 def normalise_and_pad_cases(generator: torch.Generator) -> Iterator[Case]:
-    """Images that lack rows, columns, or both."""
-    for lacking in ((0, 3), (4, 0), (2, 5)):
+    """Images that lack rows, columns, both, or nothing."""
+    for lacking in ((0, 3), (4, 0), (2, 5), (0, 0)):
         crop = randint(generator, 8, 11)
         yield *random_pair(generator, crop - lacking[0], crop - lacking[1]), crop
 
 
 normalise_and_pad = Exercise(
     title="Normalise, then pad",
-    minutes=8,
+    minutes=5,
     difficulty=2,
     reference=solution.normalise_and_pad,
     part="normalise_and_pad",
     cases=normalise_and_pad_cases,
     hints=(
         "Zero is the mean colour only once the mean has been subtracted.",
-        "`(image - MEAN) / STD` works on (H, W, 3) as it is; then the channels move to the front.",
+        "`(image - np.float32(MEAN)) / np.float32(STD)` works on (H, W, 3) as it is; `torch.from_numpy` makes a tensor "
+        "of it, and `rearrange` moves the channels to the front.",
         "`F.pad(pixels, (left, right, top, bottom))` counts from the last axis; "
         "`np.pad(labels, ((top, bottom), (left, right)), constant_values=…)` from the first.",
     ),
@@ -176,33 +253,54 @@ normalise_and_pad = Exercise(
 # The training transform
 
 
-def _pipeline_cases(generator: torch.Generator) -> Iterator[Case]:
-    """Images that grow, shrink below the crop and must be padded, and are mirrored or not."""
-    for ratio in (0.5, 1.0, 1.6):
+def pipeline_cases(generator: torch.Generator) -> Iterator[Case]:
+    """Images that grow, shrink below the crop and must be padded, and are mirrored or not; dull labels and lively."""
+    for ratio, mirrored in ((0.5, True), (1.0, False), (1.6, True), (1.3, False)):
         height, width = randint(generator, 20, 30), randint(generator, 31, 44)
-        seed = randint(generator, 0, 2**30)
-        yield *random_pair(generator, height, width), seed, 24, (4 * width, height), (ratio, ratio + 0.3)
+        image, labels = random_pair(generator, height, width)
+        labels = labels if mirrored else labels // 100 * 100
+        yield image, labels, _seed_that_mirrors(generator, mirrored), 24, (4 * width, height), (ratio, ratio + 0.3)
+
+
+def _seed_that_mirrors(generator: torch.Generator, mirrored: bool) -> int:
+    """A seed; the draws are ratio, top, left and then the mirror's, if the first window will do."""
+    seed = randint(generator, 0, 2**30)
+    while True:
+        rng = np.random.default_rng(seed)
+        rng.random(), rng.integers(9), rng.integers(9)
+        if (rng.random() < 0.5) == mirrored:
+            return seed
+        seed += 1
 
 
 def transformed(answer: Callable, case: Case) -> Any:
-    """Pixels and labels of an answer that draws from a generator of this seed."""
+    """Pixels and labels of an answer that draws from a generator of this seed. Fault if it draws more, or less."""
     image, labels, seed, crop, scale, ratio_range = case
-    rng = np.random.default_rng(seed)
-    pixels, labels = answer(image, labels, rng, crop=crop, scale=scale, ratio_range=ratio_range)
-    return pixels, labels, float(rng.random())
+    options = {"crop": crop, "scale": scale, "ratio_range": ratio_range}
+    rng, theirs = np.random.default_rng(seed), np.random.default_rng(seed)
+    result = drawing_from_rng(lambda *arguments: answer(*arguments, **options), (image, labels, rng))
+    if result is None or result is ...:
+        return result
+    expected = solution.train_transform(image, labels, theirs, **options)
+    if agree(list(result), list(expected), 1e-4) and rng.random() != theirs.random():
+        raise Fault("what it returns is right, but it draws more often from `rng` than it has to, so the next differs")
+    return result
 
 
 pipeline = Exercise(
     title="The training transform",
-    minutes=12,
+    minutes=7,
     difficulty=2,
     reference=solution.train_transform,
-    cases=_pipeline_cases,
+    cases=pipeline_cases,
     call=transformed,
     hints=(
         "In this order: draw a size and resize both; choose a window and cut both; mirror; normalise and pad.",
         "`size = fit_size(*labels.shape, random_scale(rng, scale, ratio_range))`, then `resize_image` and "
         "`resize_labels`. Everything random comes from `rng`, in this order.",
+        "`top, left, bottom, right = choose_window(labels, crop, rng)` with the *resized* labels; then one slice, "
+        "`[top:bottom, left:right]`, for both. `flip_both` returns a pair: give it the names `image, labels`.",
     ),
+    mistakes=PIPELINES,
     part="train_transform",
 )

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
-from vitseg_lib.course.exercises.base import mistakes
+from vitseg_lib.course import solution
+from vitseg_lib.course.exercises.base import Mistake, mistakes
 from vitseg_lib.data import transforms
 
 MEAN, STD = np.float32(transforms.MEAN), np.float32(transforms.STD)
@@ -48,11 +51,20 @@ FLIPS = mistakes(
         "The channels are reversed too, so red and blue are swapped: leave the last axis alone": flipping(
             lambda image: image[:, ::-1, ::-1], across
         ),
+        "`[..., ::-1]` reverses the last axis, which for the image is its channels: columns are axis 1": flipping(
+            lambda image: image[..., ::-1], across
+        ),
+        "It never mirrors: `image[:, ::-1]` is a new array; `image` stays as it was until you assign it": flipping(
+            lambda image: image, lambda labels: labels
+        ),
+        "Rows and columns are swapped, which is no mirror: read the columns backwards instead": flipping(
+            lambda image: image.transpose(1, 0, 2), lambda labels: labels.T
+        ),
     }
 )
 
 
-# Nearest, by the centre: labels (H, W), size
+# Resize labels by copying: labels (H, W), size
 
 
 def indexed(rule: Callable[[np.ndarray, int, int], np.ndarray]) -> Callable:
@@ -66,36 +78,114 @@ def indexed(rule: Callable[[np.ndarray, int, int], np.ndarray]) -> Callable:
     return answer
 
 
-centre = indexed(lambda i, old, new: (2 * i + 1) * old // (2 * new))
+corner = indexed(lambda i, old, new: i * old // new)
 
 
 INVENTED = "labels that were not there"
+CENTRE = "It takes the new pixel's centre: here the rule is the corner, `i * m // n`, as the published models had it"
+ROUNDED = "The position is rounded: the old pixel in which the corner lies is found by rounding *down*"
 
 
-NEAREST = mistakes(
-    {
-        "It takes the new pixel's corner: its centre lies at i + 0.5": indexed(lambda i, old, new: i * old // new),
-        "The position is right but rounded: the old pixel that covers the position x is floor(x)": indexed(
-            lambda i, old, new: np.rint((i + 0.5) * old / new)
-        ),
-        "The half is added after scaling: it is half a *new* pixel, and is scaled too": indexed(
-            lambda i, old, new: np.floor(i * old / new + 0.5)
-        ),
-        "Half an old pixel too far left: subtracting 0.5 belongs to bilinear; old pixel j covers j to j + 1": indexed(
-            lambda i, old, new: np.floor((i + 0.5) * old / new - 0.5)
-        ),
-        "The first and last centres are aligned, as `align_corners` does: pixels have a width": indexed(
-            lambda i, old, new: np.rint(i * (old - 1) / max(new - 1, 1))
-        ),
-        "The scale is upside down: from the new ruler to the old one it is old / new": indexed(
-            lambda i, old, new: (2 * i + 1) * new // (2 * old)
-        ),
-        "`size` is (height, width), and was read the other way round": lambda labels, size: centre(labels, size[::-1]),
-        "Rows and columns are swapped in the result": lambda labels, size: centre(labels, size).T,
-        "It invents labels: the mean of two classes is a third one, so every value must be copied": lambda *case: (
-            INVENTED
-        ),
-    }
+NEAREST = (
+    *mistakes(
+        {
+            CENTRE: indexed(lambda i, old, new: (2 * i + 1) * old // (2 * new)),
+            ROUNDED: indexed(lambda i, old, new: np.rint(i * old / new)),
+            "The first and last pixels are aligned, as `align_corners` does: pixels have a width": indexed(
+                lambda i, old, new: np.rint(i * (old - 1) / max(new - 1, 1))
+            ),
+            "The scale is upside down: from the new ruler to the old one it is old / new": indexed(
+                lambda i, old, new: i * new // old
+            ),
+            "`size` is (height, width), and was read the other way round": lambda labels, size: corner(
+                labels, size[::-1]
+            ),
+            "Rows and columns are swapped in the result": lambda labels, size: corner(labels, size).T,
+            "Only the rows are resized: the columns need the same": lambda labels, size: corner(
+                labels, (size[0], labels.shape[1])
+            ),
+            "`np.resize` fills the new shape with the old values one after the other: it knows no rows": np.resize,
+            "It invents labels: the mean of two classes is a third one, so every value must be copied": lambda *case: (
+                INVENTED
+            ),
+        }
+    ),
+    Mistake(indexed(lambda i, old, new: np.rint((i + 0.5) * old / new - 0.5)), CENTRE),  # ties: to even, or up
+    Mistake(indexed(lambda i, old, new: np.floor(i * old / new + 0.5)), ROUNDED),
+)
+
+
+# Resize a row by blending: row (m,), new
+
+
+def blended(
+    position: Callable[[np.ndarray, int, int], np.ndarray] = lambda i, old, new: (i + 0.5) * old / new - 0.5,
+    *,
+    clipped: bool = True,
+    swapped: bool = False,
+) -> Callable:
+    """A blend of the two old values around `position(new pixels, old length, new length)`."""
+
+    def answer(row, new):
+        x = position(np.arange(new), len(row), new)
+        x = np.clip(x, 0, len(row) - 1) if clipped else x
+        left = np.clip(x.astype(int), 0, len(row) - 2)
+        weight = 1 - (x - left) if swapped else x - left
+        return (1 - weight) * row[left] + weight * row[left + 1]
+
+    return answer
+
+
+def wrapped_around(row: np.ndarray, new: int) -> np.ndarray:
+    """Left of the first centre, index -1 is the last value."""
+    x = (np.arange(new) + 0.5) * len(row) / new - 0.5
+    left = np.floor(x).astype(int)
+    return (1 - (x - left)) * row[left] + (x - left) * row[np.minimum(left + 1, len(row) - 1)]
+
+
+def copied(row: np.ndarray, new: int) -> np.ndarray:
+    """The nearer of the two, by the corner."""
+    return row[np.arange(new) * len(row) // new]
+
+
+def antialiased(row: np.ndarray, new: int) -> np.ndarray:
+    """As torch and Pillow do when a row shrinks."""
+    planes = torch.from_numpy(row).reshape(1, 1, 1, -1)
+    return F.interpolate(planes, size=(1, new), mode="bilinear", antialias=True).flatten().numpy()
+
+
+ROWS = (
+    *mistakes(
+        {
+            "It joins corners: a value belongs to its pixel's centre, so half a pixel is missing": blended(
+                lambda i, old, new: i * old / new
+            ),
+            "The first and last centres are aligned, as `align_corners` does: pixels have a width": blended(
+                lambda i, old, new: i * (old - 1) / max(new - 1, 1)
+            ),
+            "The − ½ at the end is missing: old centres lie at ½, 1½, …, so x counts from the first of them": blended(
+                lambda i, old, new: (i + 0.5) * old / new
+            ),
+            "The scale is upside down: from the new ruler to the old one it is m / n": blended(
+                lambda i, old, new: (i + 0.5) * new / old - 0.5
+            ),
+            "Beyond the first and the last centre it goes on in a straight line: keep x from 0 to m − 1": blended(
+                clipped=False
+            ),
+            "Left of the first centre it reads index −1, which is the *last* value: keep x from 0 to m − 1": (
+                wrapped_around
+            ),
+            "The weights are swapped: the right neighbour's is x − left, for it counts more the nearer x is": blended(
+                swapped=True
+            ),
+            "It copies one old value: blend the two around x": copied,
+            "It is antialiased: where a row shrinks, more than two old values take part, and here two do": antialiased,
+            "It is rounded to whole numbers: leave the blend as it is": lambda row, new: np.rint(blended()(row, new)),
+        }
+    ),
+    Mistake(
+        lambda row, new: blended()(row, new).astype(int), "It is rounded to whole numbers: leave the blend as it is"
+    ),
 )
 
 
@@ -127,18 +217,45 @@ def looking(
     return answer
 
 
-def largest_fraction(window: np.ndarray, *, counted: bool = True, of_all: bool = False, empty: float = 1.0) -> float:
+def largest_fraction(
+    window: np.ndarray, *, counted: bool = True, of_all: bool = False, empty: float = 1.0, first: int = 0
+) -> float:
     """The fraction of the commonest value: of the `counted` pixels only, 255 left out, or 255 like a class."""
-    counts = np.bincount(window.ravel(), minlength=256)
-    counts = counts[:255] if counted else counts
+    counts = np.bincount(window.ravel(), minlength=256)[first:]
+    counts = counts[: 255 - first] if counted else counts
     total = window.size if of_all else counts.sum()
     return counts.max() / total if counts.any() else empty
 
 
-def best_of_ten(labels: np.ndarray, crop: int, rng: np.random.Generator) -> tuple:
-    """All ten are looked at."""
-    boxes = [looking(lambda window: True)(labels, crop, rng) for _ in range(10)]
-    return min(boxes, key=lambda box: largest_fraction(labels[box[0] : box[2], box[1] : box[3]]))
+def best_of_ten(*, stops: bool = False, empty: float = 1.0) -> Callable:
+    """An answer that takes the one with the smallest fraction; `stops` at the first good one."""
+
+    def answer(labels, crop, rng):
+        boxes = []
+        for _ in range(10):
+            boxes.append(looking(lambda window: True)(labels, crop, rng))
+            if stops and good(cut(labels, boxes[-1])):
+                return boxes[-1]
+        return min(boxes, key=lambda box: largest_fraction(cut(labels, box), empty=empty))
+
+    return answer
+
+
+def cut(array: np.ndarray, box: tuple) -> np.ndarray:
+    """The box of an image or of labels."""
+    top, left, bottom, right = box
+    return array[top:bottom, left:right]
+
+
+def returning(change: Callable[..., tuple]) -> Callable:
+    """An answer that finds the right window, and returns `change(crop, *window)`."""
+    return lambda labels, crop, rng: change(crop, *looking(good)(labels, crop, rng))
+
+
+def whole_if_small(labels: np.ndarray, crop: int, rng: np.random.Generator) -> tuple:
+    """All of an image of which one side is short."""
+    height, width = labels.shape
+    return (0, 0, height, width) if min(height, width) < crop else looking(good)(labels, crop, rng)
 
 
 def good(window: np.ndarray) -> bool:
@@ -146,35 +263,65 @@ def good(window: np.ndarray) -> bool:
     return largest_fraction(window) < 0.75
 
 
-WINDOWS = mistakes(
-    {
-        "It takes the first window without looking at its classes": looking(lambda window: True),
-        "255 is counted like a class: leave ignored pixels out before you count": looking(
-            lambda window: largest_fraction(window, counted=False) < 0.75
-        ),
-        "The fraction is taken of all the window's pixels: divide by the counted ones": looking(
-            lambda window: largest_fraction(window, of_all=True) < 0.75
-        ),
-        "A class with exactly three quarters is let through: the fraction must be *below* 0.75": looking(
-            lambda window: largest_fraction(window) <= 0.75
-        ),
-        "The comparison is the wrong way round: it is the windows full of one class that are kept": looking(
-            lambda window: largest_fraction(window) > 0.75
-        ),
-        "Two classes are enough for it, however small the second: the largest fraction must be below 0.75": looking(
-            lambda window: len(np.unique(window[window != 255])) > 1
-        ),
-        "A window without any counted pixel is let through: nothing can be learnt from it": looking(
-            lambda window: largest_fraction(window, empty=0.0) < 0.75
-        ),
-        "The eleventh draw is missing: after ten bad windows comes a new one, unchecked": looking(good, last=False),
-        "It looks at eleven windows: the eleventh is taken unchecked": looking(good, draws=11),
-        "It keeps the best of ten: the rule stops at the first that will do": best_of_ten,
-        "The last position is never drawn: `rng.integers(n)` stops before n, so it needs side − crop + 1": looking(
-            good, spare=0
-        ),
-        "Left is drawn before top: here rows come first": looking(good, left_first=True),
-    }
+REVERSED = "The comparison is the wrong way round: it is the windows full of one class that are kept"
+BEST = "It keeps the best of ten: the rule stops at the first that will do"
+EXTENT = "The last two are the window's height and width: (top, left, bottom, right) was requested"
+
+
+WINDOWS = (
+    *mistakes(
+        {
+            "It takes the first window without looking at its classes": looking(lambda window: True),
+            "255 is counted like a class: leave ignored pixels out before you count": looking(
+                lambda window: largest_fraction(window, counted=False) < 0.75
+            ),
+            "The fraction is taken of all the window's pixels: divide by the counted ones": looking(
+                lambda window: largest_fraction(window, of_all=True) < 0.75
+            ),
+            "A class with exactly three quarters is let through: the fraction must be *below* 0.75": looking(
+                lambda window: largest_fraction(window) <= 0.75
+            ),
+            REVERSED: looking(lambda window: largest_fraction(window) > 0.75),
+            "Two classes are enough for it, however small the second: the largest fraction must be below 0.75": looking(
+                lambda window: len(np.unique(window[window != 255])) > 1
+            ),
+            "A window without any counted pixel is let through: nothing can be learnt from it": looking(
+                lambda window: largest_fraction(window, empty=0.0) < 0.75
+            ),
+            "Class 0 is left out of the count: here 0 is a class like any other": looking(
+                lambda window: largest_fraction(window, first=1) < 0.75
+            ),
+            "The eleventh draw is missing: after ten bad windows comes a new one, unchecked": looking(good, last=False),
+            "It looks at eleven windows: the eleventh is taken unchecked": looking(good, draws=11),
+            "It looks at nine windows: the tenth is looked at too": looking(good, draws=9),
+            BEST: best_of_ten(),
+            "After ten bad windows it goes back to the best of them: the rule takes a new one, unchecked": best_of_ten(
+                stops=True
+            ),
+            "The last position is never drawn: `rng.integers(n)` stops before n, so it needs side − crop + 1": looking(
+                good, spare=0
+            ),
+            "Left is drawn before top: here rows come first": looking(good, left_first=True),
+            EXTENT: returning(lambda crop, top, left, bottom, right: (top, left, bottom - top, right - left)),
+            "The order is (left, top, right, bottom): rows come first, (top, left, bottom, right)": returning(
+                lambda crop, top, left, bottom, right: (left, top, right, bottom)
+            ),
+            "The order is (top, bottom, left, right): it should be (top, left, bottom, right)": returning(
+                lambda crop, top, left, bottom, right: (top, bottom, left, right)
+            ),
+            "The window reaches beyond the image where a side is shorter than `crop`: it ends where that side ends": (
+                returning(lambda crop, top, left, bottom, right: (top, left, top + crop, left + crop))
+            ),
+            "If one side is shorter than `crop`, only that side is taken whole: the other one is still cropped": (
+                whole_if_small
+            ),
+        }
+    ),
+    Mistake(looking(lambda window: largest_fraction(window) >= 0.75), REVERSED),
+    Mistake(looking(lambda window: largest_fraction(window, empty=0.0) > 0.75), REVERSED),
+    Mistake(looking(lambda window: largest_fraction(window, empty=0.0) >= 0.75), REVERSED),
+    Mistake(best_of_ten(empty=0.0), BEST),
+    Mistake(returning(lambda crop, top, left, bottom, right: (top, left, crop, crop)), EXTENT),
 )
 
 
@@ -186,13 +333,21 @@ def planes(image: np.ndarray) -> np.ndarray:
     return ((image - MEAN) / STD).transpose(2, 0, 1)
 
 
-def padding(pixels: Callable = planes, *, fill: int = 255, before: bool = False) -> Callable:
-    """An answer that fills `pixels(image)` up with 0 and the labels with `fill`, after or before what is there."""
+def padding(
+    pixels: Callable = planes,
+    *,
+    fill: int = 255,
+    zero: float = 0,
+    before: Callable[[int], int] = lambda missing: 0,
+    labels_too: bool = True,
+) -> Callable:
+    """An answer that pads `pixels(image)` with `zero` and labels with `fill`, `before(missing)` of it in front."""
 
     def answer(image, labels, crop):
         missing = [crop - side for side in labels.shape]
-        sides = [(side, 0) if before else (0, side) for side in missing]
-        return np.pad(pixels(image), ((0, 0), *sides)), np.pad(labels, sides, constant_values=fill)
+        sides = [(before(side), side - before(side)) for side in missing]
+        padded = np.pad(labels, sides, constant_values=fill) if labels_too else labels
+        return np.pad(pixels(image), ((0, 0), *sides), constant_values=zero), padded
 
     return answer
 
@@ -219,7 +374,17 @@ PADS = mistakes(
     {
         "The padding is black: it was added before normalising, and 0 is the mean colour only afterwards": padded_first,
         "The labels' padding holds 0, which is a class: nobody labelled these pixels, so they are 255": padding(fill=0),
-        "The padding is on the left and above: it belongs on the right and below": padding(before=True),
+        "The padding is on the left and above: it belongs on the right and below": padding(
+            before=lambda missing: missing
+        ),
+        "The image sits in the middle: the padding belongs on the right and below only": padding(
+            before=lambda missing: missing // 2
+        ),
+        "It is not normalised: subtract MEAN and divide by STD": padding(lambda image: image.transpose(2, 0, 1)),
+        "The pixels' padding holds 255, which belongs to the labels only: pixels are filled up with 0": padding(
+            zero=255
+        ),
+        "The labels are not padded: they need the pixels' size, with 255 around them": padding(labels_too=False),
         "It divides before it subtracts: first the mean, then the standard deviation": padding(
             lambda image: (image / STD - MEAN).transpose(2, 0, 1)
         ),
@@ -237,5 +402,61 @@ PADS = mistakes(
         ),
         "The channels are still the last axis: (3, crop, crop) was requested": channels_last,
         "Right and bottom are swapped: `F.pad` counts from the last axis": swapped_sides,
+    }
+)
+
+
+# The training transform: image, labels, rng, crop, scale, ratio_range
+
+
+def assembled(fault: str) -> Callable:
+    """The transform with one fault, named by a word or two."""
+
+    def answer(image, labels, rng, *, crop, scale, ratio_range):
+        if fault == "crop first":
+            box = solution.choose_window(labels, crop, rng)
+            image, labels = cut(image, box), cut(labels, box)
+        drawn = scale if fault == "no ratio" else transforms.random_scale(rng, scale, ratio_range)
+        size = transforms.fit_size(*labels.shape, drawn)[:: -1 if fault == "sides" else 1]
+        if fault == "flip first":
+            image, labels = solution.flip_both(image, labels, 0.5, rng)
+        small = image, labels
+        image = transforms.resize_image(image, size)
+        resize = transforms.resize_image if fault == "blended" else transforms.resize_labels
+        labels = resize(labels, size)
+        if fault != "crop first":
+            box = solution.choose_window(small[1] if fault == "window of the old" else labels, crop, rng)
+            other = solution.choose_window(labels, crop, rng) if fault == "two windows" else box
+            image, labels = cut(image, box), cut(labels, other)
+        if fault == "flip lost":
+            solution.flip_both(image, labels, 0.5, rng)
+        elif fault == "always":
+            image, labels = image[:, ::-1], labels[:, ::-1]
+        elif fault == "image only":
+            image, _ = solution.flip_both(image, labels, 0.5, rng)
+        elif fault not in ("never", "flip first"):
+            image, labels = solution.flip_both(image, labels, 0.5, rng)
+        return solution.normalise_and_pad(np.ascontiguousarray(image), labels, crop)
+
+    return answer
+
+
+PIPELINES = mistakes(
+    {
+        "The mirrored pair is lost: `flip_both` returns image and labels, so assign both": assembled("flip lost"),
+        "Only the image is mirrored: take the labels that `flip_both` returns, too": assembled("image only"),
+        "It never mirrors: `flip_both` is missing, with the probability 0.5": assembled("never"),
+        "It mirrors every time: call `flip_both` with the probability 0.5": assembled("always"),
+        "It mirrors before it resizes and crops: the draws must come in the order resize, crop, flip": assembled(
+            "flip first"
+        ),
+        "It crops before it resizes: the window belongs to the resized pair": assembled("crop first"),
+        "The window was chosen on the labels before their resize: choose it on the resized ones": assembled(
+            "window of the old"
+        ),
+        "Image and labels have a window each: choose once, and cut both": assembled("two windows"),
+        "The labels are blended: they need `resize_labels`, which copies": assembled("blended"),
+        "No ratio is drawn: the scale is multiplied at random first, by `random_scale`": assembled("no ratio"),
+        "Height and width are swapped: `fit_size` takes (height, width) and returns them so": assembled("sides"),
     }
 )

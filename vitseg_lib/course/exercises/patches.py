@@ -1,4 +1,4 @@
-"""The exercises of chapter 03: patches, put back together; a kernel from elsewhere; whose pixels; the resize."""
+"""The exercises of chapter 03: patches put back together, the patch embedding, whose pixels, the resize."""
 
 import math
 from collections.abc import Iterator
@@ -9,9 +9,14 @@ from torch import Tensor
 
 from vitseg_lib.course import solution
 from vitseg_lib.course.exercises.base import Case, Exercise, module_call, randint
-from vitseg_lib.course.exercises.patches_mistakes import CONVOLUTION_WEIGHT, PIXELS_OF_TOKEN, PUT_BACK, RESIZE_POSITION
+from vitseg_lib.course.exercises.patches_mistakes import PATCH_EMBEDDING, PIXELS_OF_TOKEN, PUT_BACK, RESIZE_POSITION
 
 Grid = tuple[int, int]
+
+
+def choose(generator: torch.Generator, *options: Grid) -> Grid:
+    """One of the options at random."""
+    return options[randint(generator, 0, len(options) - 1)]
 
 
 def put_together(patches: Tensor, grid: Grid, p: int) -> Tensor:
@@ -21,9 +26,11 @@ def put_together(patches: Tensor, grid: Grid, p: int) -> Tensor:
 
 
 def _patches(generator: torch.Generator) -> Iterator[Case]:
-    h, p = randint(generator, 2, 5), randint(generator, 2, 4)
-    w = randint(generator, 2, 6, exclude=(h,))
-    yield torch.randn(randint(generator, 2, 3), h * w, 3 * p * p, generator=generator), (h, w), p
+    """Wide, upright and square grids whose count is a square number: whoever guesses the grid from it is found out."""
+    wide, upright = ((2, 8), (1, 9), (3, 12), (4, 9)), ((8, 2), (9, 1), (12, 3), (9, 4))
+    for grids in (wide, upright, ((2, 2), (3, 3))):
+        (h, w), p = choose(generator, *grids), randint(generator, 2, 4)
+        yield torch.randn(randint(generator, 2, 3), h * w, 3 * p * p, generator=generator), (h, w), p
 
 
 put_back = Exercise(
@@ -35,35 +42,44 @@ put_back = Exercise(
     axes=("image", "channel", "row", "column"),
     hints=(
         "It is the cut read from right to left: what was in brackets after the arrow now comes before it.",
-        "`rearrange` cannot guess how N falls into rows and columns: give it h, w and p by name.",
+        "`rearrange` cannot guess how N falls into rows and columns: give it h, w, p and q by name, with q=p.",
         'Before the arrow: `"b (h w) (c p q)"`. After it, each side is a bracket of two letters, the patch first.',
     ),
     mistakes=PUT_BACK,
 )
 
 
-def to_convolution(kernel: Tensor) -> Tensor:
-    """(p, p, 3, C) → (C, 3, p, p)."""
-    return rearrange(kernel, "row column channel width -> width channel row column")
+def _images(generator: torch.Generator) -> Iterator[Case]:
+    """Sides that are multiples of the patch, both, one, or none of them; wide, upright, 2:1 and square."""
+    p, h, w = randint(generator, 3, 5), randint(generator, 2, 3), randint(generator, 4, 5)
+    more = randint(generator, 1, p - 1)
+    sizes = (
+        (h * p, w * p),
+        (h * p + 1, w * p + p - 1),
+        (2 * h * p, h * p + more),
+        (w * p + more, 2 * p),
+        (h * p, h * p),
+    )
+    for height, width in sizes:
+        sizes_of_module = {"embed_dim": randint(generator, 6, 9), "patch_size": p}
+        yield sizes_of_module, [torch.randn(2, 3, height, width, generator=generator)]
 
 
-def _kernels(generator: torch.Generator) -> Iterator[Case]:
-    p = randint(generator, 2, 5, exclude=(3,))
-    yield (torch.randn(p, p, 3, randint(generator, 6, 9), generator=generator),)
-
-
-convolution_weight = Exercise(
-    title="A kernel from elsewhere",
-    minutes=4,
-    difficulty=1,
-    reference=to_convolution,
-    cases=_kernels,
-    axes=("output channel", "input channel", "row", "column"),
+patch_embedding = Exercise(
+    title="The patch embedding",
+    minutes=10,
+    difficulty=2,
+    reference=solution.PatchEmbedding,
+    cases=_images,
+    call=module_call(solution.PatchEmbedding),
     hints=(
-        "Nothing is computed: four axes are reordered. Name them, then write the names in the new order.",
-        "Two of the axes have the same length. Which of them is the row? Whoever swaps them gets no error.",
+        "Cut and projection are one layer: `self.proj = nn.Conv2d(…)`, with the patch's side as its kernel and stride.",
+        "Before it, zeros on the right and at the bottom: `F.pad(pixels, (left, right, top, bottom))`. The number of "
+        "missing columns is `-width % p`, which is 0 where p divides the width.",
+        "The convolution gives (B, C, h, w); `rearrange` makes (B, h·w, C) of it. Return the grid (h, w) beside it.",
     ),
-    mistakes=CONVOLUTION_WEIGHT,
+    mistakes=PATCH_EMBEDDING,
+    part="PatchEmbedding",
 )
 
 
@@ -76,12 +92,20 @@ def pixels_of(number: int, size: Grid, p: int) -> tuple[int, int, int, int]:
 
 
 def _tokens(generator: torch.Generator) -> Iterator[Case]:
-    p = randint(generator, 5, 9)
-    height = p * randint(generator, 3, 4) + randint(generator, 1, p - 1)
-    width = p * randint(generator, 6, 9) + randint(generator, 1, p - 1)
-    h, w = math.ceil(height / p), math.ceil(width / p)
-    for number in (1, w, w + 1, randint(generator, w + 2, h * w - w), h * w):
-        yield number, (height, width), p
+    """Images whose sides p divides, both, one, or none of them; wide, upright and square; first, last and between."""
+    p, h, w = randint(generator, 5, 9), randint(generator, 3, 4), randint(generator, 6, 9)
+    more = randint(generator, 1, p - 1)
+    for size in (
+        (h * p, w * p),
+        (h * p + more, w * p),
+        (h * p - more, w * p - more),
+        (2 * h * p, h * p),
+        (h * p, h * p),
+    ):
+        rows, columns = (math.ceil(side / p) for side in size)
+        between = randint(generator, columns + 2, rows * columns - columns)
+        for number in (1, columns, columns + 1, between, rows * columns):
+            yield number, size, p
 
 
 pixels_of_token = Exercise(
@@ -101,52 +125,36 @@ pixels_of_token = Exercise(
 
 
 def _embeddings(generator: torch.Generator) -> Iterator[Case]:
-    for low, high in ((2, 4), (6, 9)):  # once a smaller grid, once a larger one
-        old = randint(generator, 4, 5), randint(generator, 6, 7)
-        new = randint(generator, low, high, exclude=old), randint(generator, low + 1, high + 2, exclude=old)
+    """Grids that look equal (in count, height or width), that are 2:1, equal, or break a resize by a factor."""
+    equal_counts = ((2, 8), (4, 4)), ((4, 6), (3, 8)), ((3, 8), (8, 3)), ((4, 4), (2, 8)), ((6, 4), (4, 6))
+    n = randint(generator, 0, len(equal_counts) - 1)
+    h, w, more = randint(generator, 3, 4), randint(generator, 5, 6), randint(generator, 1, 3)
+    pairs = [
+        equal_counts[n],
+        ((h, w), (h, w + more)),
+        ((h, w), (h + more, w)),
+        ((2 * h, h), (w, 2 * w)),  # 2:1, upright and wide
+        (choose(generator, (11, 3), (13, 4)), (15, 6)),  # 11 · (15 / 11) is a little less than 15
+        ((h + 3, w + 3), (h, w - 1)),
+        ((h, w), (h, w)),
+    ]
+    for old, new in pairs:
         yield torch.randn(1, 1 + old[0] * old[1], 5, generator=generator), old, new
 
 
 resize_position = Exercise(
     title="Another grid",
-    minutes=8,
+    minutes=10,
     difficulty=3,
     reference=solution.resize_pos_embed,
     part="resize_pos_embed",
     cases=_embeddings,
     axes=("batch", "row of the embedding", "channel"),
     hints=(
-        "Take the class row off, resize the rest, put the class row back in front.",
-        "`F.interpolate` wants (B, C, h, w), so the rows must become a map first, and rows again after it.",
+        "Take the class row off, resize the rest, put the class row back in front with `torch.cat`.",
+        "`F.interpolate` wants (B, C, h, w), so the rows must become a map first, and rows again after it. A `reshape` "
+        "cannot do that: the channel stands last in a row and second in a map.",
         'The options are `size=new, mode="bicubic", align_corners=False`, and no antialias.',
     ),
     mistakes=RESIZE_POSITION,
-)
-
-
-# The patch embedding
-
-
-def _images(generator: torch.Generator) -> Iterator[Case]:
-    """Sides that are multiples of the patch, and sides that are not; a square, too."""
-    p = randint(generator, 3, 5)
-    h, w = randint(generator, 2, 3), randint(generator, 4, 6)
-    for height, width in ((h * p, w * p), (h * p + 1, w * p + p - 1), (h * p, h * p)):
-        sizes = {"embed_dim": randint(generator, 6, 9), "patch_size": p}
-        yield sizes, [torch.randn(2, 3, height, width, generator=generator)]
-
-
-patch_embedding = Exercise(
-    title="The patch embedding",
-    minutes=10,
-    difficulty=2,
-    reference=solution.PatchEmbedding,
-    cases=_images,
-    call=module_call(solution.PatchEmbedding),
-    hints=(
-        "A patch embedding is a convolution whose stride is its size: `nn.Conv2d`, called `proj`.",
-        "Pad right and bottom first: `F.pad(pixels, (0, -width % p, 0, -height % p))`.",
-        "The convolution gives (B, C, h, w); `rearrange` makes (B, h·w, C) of it. Return the grid (h, w) beside it.",
-    ),
-    part="PatchEmbedding",
 )

@@ -1,13 +1,15 @@
-"""Figures of a data set's pairs: image, mask and both laid over each other; a mask's values; the label shift.
+"""Figures of a data set's pairs: from files to labels; image, mask and overlay; the label shift; confusion.
 
 Images are uint8 (H, W, 3) RGB, labels uint8 (H, W) with 0..K-1 and 255 = ignored. Every function returns a `Picture`.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
-from vitseg_lib.course.figures import colours, layout
+from vitseg_lib.course.figures import colours, heatmap, layout
 from vitseg_lib.course.figures.layout import EDGE, GAP, MARGIN
-from vitseg_lib.course.figures.picture import INK, MUTED, SMALL, UNIT, Picture, Sheet, text_width
+from vitseg_lib.course.figures.picture import ACCENT, INK, MUTED, RULE, SMALL, UNIT, Picture, Sheet, text_width
 from vitseg_lib.data.ade20k import colour_labels
 from vitseg_lib.data.classes import Classes
 
@@ -87,6 +89,95 @@ def shift_diagram(classes: Classes, *, first: int = 3) -> Picture:
     listed = ", ".join(f"{before} to {after}" for _, before, after in columns if before is not None)
     words = f"Numbers in a file above, labels in memory below, an arrow from each to its own: {listed}."
     return sheet.picture(name="the label shift", alt=words)
+
+
+def data_flow(size: tuple[int, int], num_classes: int) -> Picture:
+    """The way of a photograph and its mask, (height, width), from their files to what uses them."""
+    height, width = size
+    flat, deep = f"{height} × {width}", f"{height} × {width} × 3"
+    boxes = {
+        "NAME.jpg": ("images/", 0, 0),
+        "image": (deep, 1, 0),
+        "model": ("prediction", 3, 0),
+        "NAME.png": ("annotations/", 0, 1),
+        "raw": (flat, 1, 1),
+        "labels": (flat, 2, 1),
+        "loss and metrics": ("one number", 3, 1),
+        "painted mask": (deep, 3, 2),
+        "class fractions": (str(num_classes), 3, 3),
+    }
+    below = {"raw": f"0 other, 1…{num_classes}", "labels": f"0…{num_classes - 1}, 255 ignored"}
+    rects = {name: _flow_rect(column, row) for name, (_, column, row) in boxes.items()}
+    right, bottom = (max(rect[n] + rect[n + 2] for rect in rects.values()) for n in (0, 1))
+    sheet = Sheet(right + MARGIN, bottom + MARGIN)
+    arrows = [("NAME.jpg", "image", "read"), ("image", "model", "chapters 02–07")]
+    arrows += [("NAME.png", "raw", "read"), ("raw", "labels", "shift"), ("labels", "loss and metrics", "")]
+    for start, end, words in arrows:
+        (x0, y, w, h), x1 = rects[start], rects[end][0]
+        sheet.arrow((x0 + w + 4, y + h / 2), (x1 - 4, y + h / 2))
+        sheet.text((x0 + w + x1) / 2, y + h / 2 - 11, words, size=SMALL, colour=MUTED, ha="center")
+    x, y, w, h = rects["model"]
+    sheet.arrow((x + w / 2, y + h + 4), (x + w / 2, rects["loss and metrics"][1] - 4))
+    x, y, w, h = rects["labels"]
+    middle = (x + w + rects["painted mask"][0]) / 2
+    for end in ("painted mask", "class fractions"):
+        height_of_end = rects[end][1] + rects[end][3] / 2
+        sheet.line([middle, middle], [y + h / 2, height_of_end])
+        sheet.arrow((middle, height_of_end), (rects[end][0] - 4, height_of_end))
+    for name, (shape, _, _) in boxes.items():
+        x, y, w, h = rects[name]
+        accent = name in ("raw", "labels")
+        sheet.rounded(x, y, w, h, radius=6, face=WHITE, edge=ACCENT if accent else RULE)
+        sheet.text(x + w / 2, y + h / 2 - 9, name, ha="center", bold=accent)
+        sheet.text(x + w / 2, y + h / 2 + 10, shape, size=SMALL, colour=MUTED, ha="center")
+        sheet.text(x + w / 2, y + h + 12, below.get(name, ""), size=SMALL, colour=MUTED, ha="center")
+    words = (
+        "NAME.jpg is read to the image, which goes to the model. NAME.png is read to raw, with values 0 for other and "
+        f"1 to {num_classes}; the shift makes labels of it, 0 to {num_classes - 1} and 255 for ignored pixels. Labels "
+        "and prediction meet in loss and metrics; labels are also painted, and counted to class fractions."
+    )
+    return sheet.picture(name="from files to labels", alt=words)
+
+
+def _flow_rect(column: int, row: int) -> layout.Rect:
+    wide = 15 * UNIT
+    return MARGIN + column * (wide + 6.5 * UNIT), MARGIN + row * 11 * UNIT, wide, 6 * UNIT
+
+
+def confusion(named: Mapping[str, np.ndarray], names: Sequence[str]) -> Picture:
+    """Show confusion matrices (K, K) side by side, each row as fractions; a thin line marks the diagonal.
+
+    Row: the class in the ground truth; column: the predicted class. ValueError unless there is a name for each class.
+    """
+    for title, counts in named.items():
+        if counts.shape != (len(names), len(names)):
+            raise ValueError(f"{len(names)} names do not fit {title!r}, a matrix of shape {counts.shape}")
+    rows = {title: counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) for title, counts in named.items()}
+    limits = heatmap.Limits(0.0, 1.0, beyond=False)
+    room, side = max(text_width(name, size=SMALL) for name in names) + UNIT, 17 * len(names)
+    top, pitch = MARGIN + 4 * UNIT, side + room + 2 * UNIT
+    below = top + side + room + UNIT
+    left = MARGIN + 2 * UNIT + room
+    sheet = Sheet(left + pitch * len(rows) - room - 2 * UNIT + MARGIN, below + heatmap.BAR_HEIGHT + MARGIN)
+    for number, (title, values) in enumerate(rows.items()):
+        x = left + number * pitch
+        sheet.text(x, MARGIN, title)
+        sheet.text(x, MARGIN + 2.25 * UNIT, "ground truth ↓   predicted →", size=SMALL, colour=MUTED)
+        sheet.image(x, top, side, side, heatmap.paint(values, limits), interpolation="nearest")
+        sheet.box(x, top, side, side, edge=RULE, line=0.8)
+        for k, name in enumerate(names):
+            middle = 17 * (k + 0.5)
+            sheet.text(x - 6, top + middle, name, size=SMALL, colour=MUTED, ha="right")
+            turned = {"ha": "center", "va": "top", "rotation": 90}
+            sheet.text(x + middle, top + side + 6, name, size=SMALL, colour=MUTED, **turned)
+        sheet.line([x, x + side], [top, top + side], colour=INK, line=0.8, dashes=(4, 4))
+    heatmap.draw_bar(sheet, left, below, limits)
+    words = "fraction of the row; the dashed line is the diagonal"
+    sheet.text(left + heatmap.BAR + 2 * UNIT, below + UNIT / 2, words, size=SMALL, colour=MUTED)
+    most = {title: sum(values.argmax(axis=1) == np.arange(len(names))) for title, values in rows.items()}
+    told = "; ".join(f"{title}: {count} of {len(names)} rows largest on the diagonal" for title, count in most.items())
+    words = f"Confusion matrices with the diagonal drawn, a row per class: {told}."
+    return sheet.picture(name=f"confusion: {', '.join(rows)}", alt=words)
 
 
 def _file_colours(classes: Classes) -> np.ndarray:
