@@ -11,6 +11,7 @@ from vitseg_lib.course.figures.picture import UNSEEN
 # Chapter 00 shows the destination and builds nothing: it is exempt from these parts, and from nothing else.
 EXEMPT = {"00_start_here": {"naive", "check", "trap", "exercise", "library"}}
 IGNORE = {"nbval-ignore-output"}
+FIRST_EDITION = ("06", "07", "08", "09", "10", "11")  # chapters that the second edition has not reached
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Chapter:
 
     def tagged(self, tag: str) -> list[NotebookNode]:
         return [cell for cell in self.notebook.cells if tag in tags(cell)]
+
+    @property
+    def is_second_edition(self) -> bool:
+        return not self.path.stem.startswith(FIRST_EDITION)
 
     def needs(self, part: str) -> bool:
         return part not in EXEMPT.get(self.path.stem, set())

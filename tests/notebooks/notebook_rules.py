@@ -10,7 +10,8 @@ The parts of a chapter are marked with cell tags (in JupyterLab: the gear at the
     check       code: the comparison with an independent truth
     see         code: a picture or a widget of a real tensor
     trap        code: the real mistake, made on purpose and measured
-    exercise    code: a stub to fill in; two to four of them
+    exercise    code: a stub to fill in; two to six of them
+    try         code: to be edited or completed by the reader; it runs as it is (second edition)
     library     code: the library's finished version, shown and proven equal
     close       the last cell, markdown: a numbered list of three things to remember, and where to read on
 
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
+import edition_rules
 from chapters import Chapter, is_compared, is_ignored, shown_texts, start_of, tags, text_of
 from IPython.core.inputtransformer2 import TransformerManager
 
@@ -84,9 +86,9 @@ def shows_something_to_see(chapter: Chapter) -> list[str]:
     return [] if all(seen) else ["a cell tagged see shows neither picture nor widget"]
 
 
-def has_two_to_four_exercises(chapter: Chapter) -> list[str]:
+def has_two_to_six_exercises(chapter: Chapter) -> list[str]:
     count = len(chapter.tagged("exercise"))
-    return [f"{count} exercises, not two to four"] if chapter.needs("exercise") and not 2 <= count <= 4 else []
+    return [f"{count} exercises, not two to six"] if chapter.needs("exercise") and not 2 <= count <= 6 else []
 
 
 def closes_well(chapter: Chapter) -> list[str]:
@@ -161,6 +163,7 @@ def copies_nothing_from_the_library(chapter: Chapter) -> list[str]:
     known = {
         tree
         for path in Path(vitseg_lib.__file__).parent.rglob("*.py")
+        if path.name != "solution.py"  # what the learner writes
         for _, tree in definitions(path.read_text("utf-8"))
     }
     transform = TransformerManager().transform_cell
@@ -227,7 +230,7 @@ RULES: tuple[Rule, ...] = (
     opens_well,
     predicts_before_it_reveals,
     shows_something_to_see,
-    has_two_to_four_exercises,
+    has_two_to_six_exercises,
     closes_well,
     ran_in_order,
     ends_no_cell_badly,
@@ -242,4 +245,5 @@ RULES: tuple[Rule, ...] = (
     tells_nothing_of_the_machine,
     is_portable,
     respects_the_reader,
+    *edition_rules.RULES,
 )

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 
+import edition_rules as edition
 import nbformat
 import notebook_rules as rules
 import pytest
@@ -16,7 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from vitseg_lib.course.figures.pipeline_strip import pipeline_strip
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+NOTEBOOKS = sorted(FOLDER.glob("[0-9]*.ipynb"))
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
@@ -34,19 +35,19 @@ def prose(source: str, *tags: str):
     return new_markdown_cell(source, metadata={"tags": list(tags)})
 
 
-def code(source: str, *tags: str, data: dict | None = None, metadata: dict | None = None):
+def code(source: str, *tags: str, data: dict | None = None, metadata: dict | None = None, folded: str = ""):
     output = new_output("display_data", data=data or {"text/plain": "(3, 512, 512)"}, metadata=metadata or {})
-    return new_code_cell(source, metadata={"tags": list(tags)}, outputs=[output])
+    return new_code_cell(source, metadata={"tags": list(tags), "jupyter": {folded: True}}, outputs=[output])
 
 
 def good_chapter() -> Chapter:
     """Two dozen lines that keep every rule; the negative tests break one thing each."""
     picture = {"image/png": "aGVsbG8=", "text/plain": "<Picture: a neck>"}
     cells = [
-        prose("# 06 · The neck\n\nYou will build it.\n\n**Minutes** 20 · **Needs** 05 · **Runs in** 30 s", "open"),
+        prose("# 03 · The neck\n\nYou will build it.\n\n**Minutes** 10 · **Needs** 05 · **Runs in** 30 s", "open"),
         code('pipeline_strip("neck")', data=picture, metadata={"image/png": {"alt": "the strip"}}),
         prose("**Predict.** What is its shape?", "predict"),
-        code("pixels.shape", "reveal"),
+        code("pixels.shape", "reveal", folded="outputs_hidden"),
         code("def plain(x):\n    return x + 1", "naive"),
         code("torch.equal(a, b)", "check"),
         code("show(x)", "see", data=picture, metadata={"image/png": {"alt": "a neck"}}),
@@ -54,11 +55,12 @@ def good_chapter() -> Chapter:
         code("def shape(): raise NotImplementedError", "exercise"),
         code("check(shape)", "exercise"),
         code("library.same", "library"),
-        *(code(f"{n}") for n in range(10)),
+        *(code(f"{n}", "try") for n in range(3)),
+        *(code(f"{n}") for n in range(7)),
         prose("1. One\n2. Two\n3. Three\n\nRead on in `vitseg_lib/model/neck.py`.", "close"),
     ]
     notebook = new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
-    chapter = Chapter(FOLDER / "06_neck.ipynb", notebook)
+    chapter = Chapter(FOLDER / "03_patches.ipynb", notebook)
     for count, cell in enumerate(chapter.code, start=1):
         cell.execution_count = count
     return chapter
@@ -133,6 +135,10 @@ def grow(chapter: Chapter) -> None:
         chapter.notebook.cells.append(code("x", data={"text/plain": "x" * 250_000}))
 
 
+def unfold(chapter: Chapter) -> None:
+    chapter.tagged("reveal")[0].metadata.jupyter = {}
+
+
 def another_kernel(chapter: Chapter) -> None:
     chapter.notebook.metadata.kernelspec.name = "vitseg-3.11"
 
@@ -148,14 +154,14 @@ BREAKS = [
     *((rules.has_all_parts, retag(part), f"no cell is tagged {part}") for part in rules.PARTS),
     (rules.opens_well, retag("open", "close"), "not the markdown cell tagged open"),
     (rules.opens_well, put("open", "# 05 · The neck\n\n**Minutes** 3"), "lacks **Needs**"),
-    (rules.opens_well, put("open", "# 05 · The neck\n\n**Minutes** 3"), "not '# 06 · Title'"),
+    (rules.opens_well, put("open", "# 05 · The neck\n\n**Minutes** 3"), "not '# 03 · Title'"),
     (rules.opens_well, lambda chapter: chapter.notebook.cells.pop(1), "no pipeline_strip"),
     (rules.predicts_before_it_reveals, put("predict", "It is 3."), "asks nothing"),
     (rules.predicts_before_it_reveals, retag("reveal"), "not followed by a code cell tagged reveal"),
     (rules.predicts_before_it_reveals, display("reveal", IMAGE), "whose output is compared"),
     (rules.shows_something_to_see, display("see", {"text/plain": "a table"}), "neither picture nor widget"),
-    (rules.has_two_to_four_exercises, lambda chapter: chapter.notebook.cells.pop(8), "1 exercises"),
-    (rules.has_two_to_four_exercises, add(*(code("x", "exercise") for _ in range(3))), "5 exercises"),
+    (rules.has_two_to_six_exercises, lambda chapter: chapter.notebook.cells.pop(8), "1 exercises"),
+    (rules.has_two_to_six_exercises, add(*(code("x", "exercise") for _ in range(5))), "7 exercises"),
     (rules.closes_well, add(prose("the end")), None),
     (rules.closes_well, lambda chapter: chapter.notebook.cells.append(code("1")), "tagged close"),
     (rules.closes_well, put("close", "1. One\n2. Two\n\nRead `this`"), "2 things to remember"),
@@ -196,6 +202,19 @@ BREAKS = [
     (rules.is_portable, another_kernel, "'vitseg-3.11'"),
     (rules.is_portable, save_widgets, "the widgets of an old run"),
     (rules.respects_the_reader, add(prose("It is easy to see that")), "'easy to see'"),
+    (edition.hides_what_it_reveals, unfold, "shows its answer"),
+    (edition.folds_its_imports, add(code("import a\nimport b\nimport c\nimport d")), "4 imports"),
+    (edition.folds_its_imports, add(code("import a\nimport b\nimport c\nimport d", folded="source_hidden")), None),
+    (edition.is_short, add(prose("word " * 3500)), " words"),
+    (edition.is_short, add(*(prose("x") for _ in range(45))), " cells"),
+    (edition.states_its_minutes_as_measured, add(prose("### Exercise\n\n*9 minutes · ●○○*")), "10 minutes stated, 19"),
+    (edition.states_its_minutes_as_measured, add(prose("*55 minutes · ●○○*")), "65 minutes"),
+    (edition.is_written_by_the_learner, retag("try"), "the learner writes 11%"),
+    (edition.writes_plain_code, put("naive", "if (n := 3):\n    pass"), "a walrus"),
+    (edition.writes_plain_code, put("naive", "def f():\n    yield 3"), "a yield"),
+    (edition.writes_plain_code, put("naive", "print(*range(3))"), "star-unpacking"),
+    (edition.writes_plain_code, put("naive", "[a for b in c for a in b]"), "more than one for"),
+    (edition.writes_plain_code, put("naive", "x = " + "1" * 90), "94 columns"),
 ]
 
 
@@ -209,8 +228,8 @@ def test_a_broken_rule_is_noticed(rule: rules.Rule, change: Callable[[Chapter], 
 
 
 def test_every_rule_is_read_and_was_seen_to_fail():
-    public = [f for _, f in inspect.getmembers(rules, inspect.isfunction) if f.__module__ == rules.__name__]
-    returns_faults = {f for f in public if f.__annotations__.get("return") == list[str]}
+    found = [f for module in (rules, edition) for _, f in inspect.getmembers(module, inspect.isfunction)]
+    returns_faults = {f for f in found if f.__annotations__.get("return") == list[str]}
     assert returns_faults == set(rules.RULES) == {rule for rule, _, words in BREAKS if words is not None}
 
 
@@ -220,7 +239,13 @@ def test_chapter_00_is_excused_from_building_and_nothing_else():
     for part in building:
         retag(part)(chapter)
     excused = Chapter(Path("00_start_here.ipynb"), chapter.notebook)
-    assert rules.has_all_parts(excused) == rules.has_two_to_four_exercises(excused) == []
+    assert rules.has_all_parts(excused) == rules.has_two_to_six_exercises(excused) == []
     assert len(rules.has_all_parts(chapter)) == len(building)
     retag("see")(excused)
     assert rules.has_all_parts(excused) == ["no cell is tagged see"]
+
+
+def test_how_much_the_learner_writes(capsys):
+    shares = {path.stem: edition.learners_share(Chapter(path, nbformat.read(path, as_version=4))) for path in NOTEBOOKS}
+    with capsys.disabled():
+        print("\nwritten by the learner: " + ", ".join(f"{name[:2]} {share:.0%}" for name, share in shares.items()))
