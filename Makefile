@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
+PYTEST := OMP_NUM_THREADS=1 VITSEG_MINE=none/mine.py $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 
 .PHONY: help setup lab test test-slow lint format pins notebooks bench ablation
 

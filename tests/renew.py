@@ -3,6 +3,7 @@
 `make pins` runs it; `tests/test_generated.py` fails when it was forgotten.
 """
 
+import inspect
 import json
 import sys
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from vitseg_lib import recipes
+from vitseg_lib.course import solution
 from vitseg_lib.course.figures import ch11_results, panels
 from vitseg_lib.course.figures.picture import Picture
 from vitseg_lib.data.loading import SegmentationFolder
@@ -64,6 +66,8 @@ def readme() -> str:
     text = between(text, "recipes", table())
     content = json.loads((ROOT / "benchmarks" / "results" / "ablation.json").read_text(encoding="utf-8"))
     text = between(text, "ablation", ablation.table(content))
+    parts = "\n\n".join(inspect.getsource(part) for part in (solution.SelfAttention, solution.Block))
+    text = between(text, "solution", f"```python\n{parts}```")
     return between(text, "speed", bench.table(json.loads(bench.newest().read_text(encoding="utf-8"))))
 
 

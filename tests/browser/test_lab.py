@@ -67,7 +67,8 @@ def lab(folder):
     settings += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", "--ServerApp.port_retries=0"]
     command = [sys.executable, "-m", "jupyterlab", *settings]
     log = (folder / "lab.log").open("w")
-    server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+    env = os.environ | {"VITSEG_MINE": str(folder / "notebooks" / "mine.py")}
+    server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder, env=env)
     address = f"http://127.0.0.1:{port}"
     for _ in range(120):
         try:

@@ -229,7 +229,8 @@ def test_a_broken_rule_is_noticed(rule: rules.Rule, change: Callable[[Chapter], 
 
 def test_every_rule_is_read_and_was_seen_to_fail():
     found = [f for module in (rules, edition) for _, f in inspect.getmembers(module, inspect.isfunction)]
-    returns_faults = {f for f in found if f.__annotations__.get("return") == list[str]}
+    own = {rules.__name__, edition.__name__}
+    returns_faults = {f for f in found if f.__module__ in own and f.__annotations__.get("return") == list[str]}
     assert returns_faults == set(rules.RULES) == {rule for rule, _, words in BREAKS if words is not None}
 
 
