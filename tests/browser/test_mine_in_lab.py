@@ -60,12 +60,12 @@ def answers(chapter: str) -> dict[str, str]:
     return {names[id(trial.exercise)]: trial.right[0] for trial in trials}
 
 
-def kept(folder) -> list[str]:
+def kept(folder) -> list[str]:  # noqa: F811
     file = folder / "notebooks" / "mine.py"
     return mine.defined(file.read_text()) if file.exists() else []
 
 
-def type_answers(page, chapter: str) -> None:
+def type_answers(page, chapter: str) -> None:  # noqa: F811
     """Type an answer into every exercise of the open notebook, and run it."""
     cells = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text())["cells"]
     right = answers(chapter)

@@ -72,7 +72,7 @@ def test_a_right_answer_is_kept_in_the_order_of_the_pipeline_and_formatted(noteb
     order = [file.read_text().index(f" {name}(") for name in ("labels_from_file", "SelfAttention", "MLP", "Block")]
     assert order == sorted(order)
     assert mine.formatted(file.read_text()) == file.read_text()
-    assert [*ast.parse(mine.before(file).read_text()).body][-1].name == "MLP"
+    assert mine.defined(mine.before(file).read_text()) == ["labels_from_file", "SelfAttention", "Block"]
     compile(file.read_text(), "mine.py", "exec")
 
 
@@ -151,7 +151,7 @@ def test_a_file_that_cannot_be_used_is_named_and_left_alone(notebook, file, caps
     assert mine.parts("SelfAttention") is solution.SelfAttention
     if b"while" in before or b"(:" in before or b"\xff" in before:
         assert words in capsys.readouterr().out
-        with pytest.raises(InputError, match="mine.py"):
+        with pytest.raises(InputError, match=r"mine\.py"):
             mine.read(file)
     assert file.read_bytes() == before
 
@@ -264,7 +264,7 @@ def test_ten_training_steps_end_in_the_same_weights(name):
     left = []
     for parts in (None, solution):
         torch.manual_seed(0)
-        model = recipes.build_model(recipe, 5, parts=parts)
+        model = recipes.build_model(recipe, 5, parts=parts).double()  # Adam magnifies float32's rounding
         if left:
             model.load_state_dict(left[0])
         left.append({key: value.clone() for key, value in model.state_dict().items()})
@@ -283,12 +283,12 @@ def ten_steps(model, recipe, parts):
     for step in range(10):
         for group in optimizer.param_groups:
             group["lr"] = solution.learning_rate(step, 1400, 3e-4, 40)
-        pixels, labels = torch.randn(2, 3, 128, 128), torch.randint(5, (2, 128, 128))
+        pixels, labels = torch.randn(2, 3, 64, 64).double(), torch.randint(5, (2, 64, 64))
         logits, stages = model.train()(pixels, return_stages=True)
         (loss(logits, labels) + 0.4 * loss(stages["aux_logits"], labels)).backward()
         optimizer.step()
         optimizer.zero_grad()
-    return {key: value.detach().float() for key, value in model.state_dict().items()}
+    return {key: value.detach() for key, value in model.state_dict().items()}
 
 
 def test_published_names_load_strictly_into_the_solution():
