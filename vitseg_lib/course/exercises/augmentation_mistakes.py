@@ -110,7 +110,11 @@ NEAREST = (
             ),
         }
     ),
-    Mistake(indexed(lambda i, old, new: np.rint((i + 0.5) * old / new - 0.5)), CENTRE),  # ties: to even, or up
+    Mistake(indexed(lambda i, old, new: np.rint((i + 0.5) * old / new - 0.5)), CENTRE),  # ties to even
+    Mistake(
+        indexed(lambda i, old, new: np.rint((np.linspace(0, 1, len(i), endpoint=False) + 0.5 / new) * old - 0.5)),
+        CENTRE,
+    ),
     Mistake(indexed(lambda i, old, new: np.floor(i * old / new + 0.5)), ROUNDED),
 )
 
@@ -293,7 +297,6 @@ WINDOWS = (
             ),
             "The eleventh draw is missing: after ten bad windows comes a new one, unchecked": looking(good, last=False),
             "It looks at eleven windows: the eleventh is taken unchecked": looking(good, draws=11),
-            "It looks at nine windows: the tenth is looked at too": looking(good, draws=9),
             BEST: best_of_ten(),
             "After ten bad windows it goes back to the best of them: the rule takes a new one, unchecked": best_of_ten(
                 stops=True
@@ -413,50 +416,59 @@ def assembled(fault: str) -> Callable:
     """The transform with one fault, named by a word or two."""
 
     def answer(image, labels, rng, *, crop, scale, ratio_range):
-        if fault == "crop first":
-            box = solution.choose_window(labels, crop, rng)
-            image, labels = cut(image, box), cut(labels, box)
-        drawn = scale if fault == "no ratio" else transforms.random_scale(rng, scale, ratio_range)
-        size = transforms.fit_size(*labels.shape, drawn)[:: -1 if fault == "sides" else 1]
         if fault == "flip first":
             image, labels = solution.flip_both(image, labels, 0.5, rng)
-        small = image, labels
+        drawn = scale if fault == "no ratio" else transforms.random_scale(rng, scale, ratio_range)
+        size = transforms.fit_size(*labels.shape, drawn)[:: -1 if fault == "sides" else 1]
+        small = labels
         image = transforms.resize_image(image, size)
         resize = transforms.resize_image if fault == "blended" else transforms.resize_labels
         labels = resize(labels, size)
-        if fault != "crop first":
-            box = solution.choose_window(small[1] if fault == "window of the old" else labels, crop, rng)
-            other = solution.choose_window(labels, crop, rng) if fault == "two windows" else box
-            image, labels = cut(image, box), cut(labels, other)
-        if fault == "flip lost":
-            solution.flip_both(image, labels, 0.5, rng)
-        elif fault == "always":
-            image, labels = image[:, ::-1], labels[:, ::-1]
-        elif fault == "image only":
-            image, _ = solution.flip_both(image, labels, 0.5, rng)
-        elif fault not in ("never", "flip first"):
+        if fault == "flip second":
             image, labels = solution.flip_both(image, labels, 0.5, rng)
+        box = solution.choose_window(small if fault == "window of the old" else labels, crop, rng)
+        other = solution.choose_window(labels, crop, rng) if fault == "two windows" else box
+        image, labels = cut(image, box), cut(labels, other)
+        mirrored = image, labels
+        if fault not in ("never", "always", "flip first", "flip second"):
+            mirrored = solution.flip_both(image, labels, 0.5, rng)
+        if fault == "image only":
+            image = mirrored[0]
+        elif fault in ("always", "always, drawn"):
+            image, labels = across(image), across(labels)
+        elif fault != "flip lost":
+            image, labels = mirrored
+        if fault == "one draw more":
+            rng.random()
         return solution.normalise_and_pad(np.ascontiguousarray(image), labels, crop)
 
     return answer
 
 
-PIPELINES = mistakes(
-    {
-        "The mirrored pair is lost: `flip_both` returns image and labels, so assign both": assembled("flip lost"),
-        "Only the image is mirrored: take the labels that `flip_both` returns, too": assembled("image only"),
-        "It never mirrors: `flip_both` is missing, with the probability 0.5": assembled("never"),
-        "It mirrors every time: call `flip_both` with the probability 0.5": assembled("always"),
-        "It mirrors before it resizes and crops: the draws must come in the order resize, crop, flip": assembled(
-            "flip first"
-        ),
-        "It crops before it resizes: the window belongs to the resized pair": assembled("crop first"),
-        "The window was chosen on the labels before their resize: choose it on the resized ones": assembled(
-            "window of the old"
-        ),
-        "Image and labels have a window each: choose once, and cut both": assembled("two windows"),
-        "The labels are blended: they need `resize_labels`, which copies": assembled("blended"),
-        "No ratio is drawn: the scale is multiplied at random first, by `random_scale`": assembled("no ratio"),
-        "Height and width are swapped: `fit_size` takes (height, width) and returns them so": assembled("sides"),
-    }
+EARLY = "It mirrors before it resizes and crops: the draws must come in the order resize, crop, flip"
+ALWAYS = "It mirrors every time: call `flip_both` with the probability 0.5"
+
+
+PIPELINES = (
+    *mistakes(
+        {
+            "The mirrored pair is lost: `flip_both` returns image and labels, so assign both": assembled("flip lost"),
+            "Only the image is mirrored: take the labels that `flip_both` returns, too": assembled("image only"),
+            "It never mirrors: `flip_both` is missing, with the probability 0.5": assembled("never"),
+            ALWAYS: assembled("always"),
+            EARLY: assembled("flip first"),
+            "The window was chosen on the labels before their resize: choose it on the resized ones": assembled(
+                "window of the old"
+            ),
+            "Image and labels have a window each: choose once, and cut both": assembled("two windows"),
+            "The labels are blended: they need `resize_labels`, which copies": assembled("blended"),
+            "No ratio is drawn: the scale is multiplied at random first, by `random_scale`": assembled("no ratio"),
+            "Height and width are swapped: `fit_size` takes (height, width) and returns them so": assembled("sides"),
+            "The result is right, but it draws more often from `rng` than it has to: the next sample differs": (
+                assembled("one draw more")
+            ),
+        }
+    ),
+    Mistake(assembled("always, drawn"), ALWAYS),
+    Mistake(assembled("flip second"), EARLY),
 )

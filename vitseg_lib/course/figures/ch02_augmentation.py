@@ -1,78 +1,127 @@
-"""What chapter 02's sliders draw: a window on a resized pair, other colours, and padding."""
+"""Chapter 02's data flow: an image and its labels in two lanes, and the draws between them that both obey."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-import numpy as np
+from torch import Tensor
 
-from vitseg_lib.course.figures.arrays import image_row
 from vitseg_lib.course.figures.colours import flat
-from vitseg_lib.course.figures.picture import Picture
+from vitseg_lib.course.figures.layout import MARGIN, TEXT_LINE, wrapped
+from vitseg_lib.course.figures.picture import ACCENT, INK, MUTED, RULE, SMALL, UNIT, Picture, Sheet, text_width
 from vitseg_lib.data.classes import Classes
-from vitseg_lib.data.colour import apply_adjustments
-from vitseg_lib.data.transforms import (
-    TrainPipeline,
-    crop_array,
-    denormalise,
-    fit_size,
-    flip,
-    largest_class_fraction,
-    normalise,
-    pad,
-    resize_image,
-    resize_labels,
-)
+from vitseg_lib.data.transforms import MEAN, STD, Step, denormalise
+
+TILE = 13 * UNIT  # CSS pixels: the widest image
+PITCH = TILE + 3 * UNIT
+LANE = 11 * UNIT  # the height of a lane
+BAND = 11 * UNIT  # between the lanes
+NAME = 10 * UNIT  # the lanes' names, on the left
+
+TITLES = {
+    "read": "pair",
+    "resize": "resize",
+    "crop": "crop",
+    "flip": "flip",
+    "colour": "recolour",
+    "pad": "normalise, pad",
+}
+
+BESIDE = {"resize": ("blend", "copy"), "pad": ("0", "255")}  # what a step does to the image, and to the labels
 
 
-def window_panel(
-    image: np.ndarray,
-    labels: np.ndarray,
-    pipeline: TrainPipeline,
+def two_lanes(
+    steps: Iterable[Step],
     classes: Classes,
     *,
-    r: float,
-    down: float,
-    right: float,
-    mirrored: bool,
+    mean: tuple[float, ...] = MEAN,
+    std: tuple[float, ...] = STD,
 ) -> Picture:
-    """Draw the window that lies `down` and `right` (0..1) in its range, after a resize by the ratio `r`."""
-    size = fit_size(*labels.shape, tuple(int(r * side) for side in pipeline.scale))
-    crop = pipeline.crop
-    top, left = (round(fraction * max(side - crop, 0)) for fraction, side in zip((down, right), size, strict=True))
-    box = top, left, min(top + crop, size[0]), min(left + crop, size[1])
-    pixels, mask = crop_array(resize_image(image, size), box), crop_array(resize_labels(labels, size), box)
-    if mirrored:
-        pixels, mask = flip(pixels), flip(mask)
-    title = f"{mask.shape[0]}×{mask.shape[1]} of {size[0]}×{size[1]} pixels"
-    return image_row(
-        [pixels, flat(mask, classes)], [title, f"largest class: {100 * largest_class_fraction(mask):.0f} %"], columns=2
+    """Draw what `TrainPipeline.steps` yields: images above, labels below, all to one scale, and between them the draws.
+
+    An arrow from a draw says which lane it moves; the one that comes up from the labels is the crop's, which looks at
+    them. Raises ValueError if a step of the pipeline is missing.
+    """
+    found = {step.name: step for step in steps}
+    if missing := [name for name in TITLES if name not in found]:
+        raise ValueError(f"the pipeline's step {missing[0]!r} is missing")
+    shown = [found[name] for name in TITLES]
+    scale = min(TILE / max(s.labels.shape[1] for s in shown), LANE / max(s.labels.shape[0] for s in shown))
+    images, band = MARGIN + 4 * UNIT, MARGIN + 4 * UNIT + LANE + UNIT
+    masks = band + BAND + UNIT
+    sheet = Sheet(2 * MARGIN + NAME + len(shown) * PITCH - 3 * UNIT, masks + LANE + 3 * UNIT + MARGIN)
+    for words, middle in (("image", images + LANE / 2), ("labels", masks + LANE / 2)):
+        sheet.text(MARGIN, middle, words, colour=MUTED)
+    sheet.text(MARGIN, band + BAND / 2, "chosen once", colour=MUTED)
+    end = 0.0  # of the tile before
+    for number, step in enumerate(shown):
+        x = MARGIN + NAME + number * PITCH
+        pixels = denormalise(step.image, mean, std) if isinstance(step.image, Tensor) else step.image
+        height, width = step.labels.shape
+        rects = [_rect(x, lane, width * scale, height * scale) for lane in (images, masks)]
+        sheet.text(x + TILE / 2, MARGIN + UNIT, TITLES[step.name], bold=True, ha="center")
+        for rect, array in zip(rects, (pixels, flat(step.labels, classes)), strict=True):
+            sheet.image(*rect, array)
+            sheet.box(*rect, edge=RULE)
+            if number:
+                middle = rect[1] + rect[3] / 2
+                sheet.arrow((end + 3, middle), (rect[0] - 3, middle), colour=INK)
+        end = rects[0][0] + rects[0][2]
+        size = f"{height}×{width}"
+        sheet.text(x + TILE / 2, masks + LANE + 2 * UNIT, size, size=SMALL, colour=MUTED, mono=True, ha="center")
+        _draw_band(sheet, step, (x, band), rects, looked_at=MARGIN + NAME + (number - 1) * PITCH + TILE / 2)
+    drawn = "; ".join(f"{TITLES[s.name]}: {', '.join(_drawn(s))}" for s in shown[1:])
+    words = (
+        "Two lanes, an image above its labels, through resize, crop, flip, recolour, normalise and pad. What is drawn "
+        f"stands between them, with arrows to both lanes, for recolour to the image only: {drawn}. The resize blends "
+        "the image and copies the labels; the image is filled up with 0, the labels with 255. An arrow from the "
+        "resized labels leads to the crop's draw, which looks at them."
     )
+    return sheet.picture(name="an image and its labels through the pipeline", alt=words)
 
 
-def colour_panel(
-    image: np.ndarray, *, brightness: float, contrast: float, saturation: float, hue: int, contrast_first: bool
-) -> Picture:
-    """Draw the image before and after these changes of its colours."""
-    early, middle = [("contrast", contrast)], [("saturation", saturation), ("hue", hue)]
-    order = [("brightness", brightness), *(early + middle if contrast_first else middle + early)]
-    return image_row([image, apply_adjustments(image, tuple(order))], ["as it is", _listed(order)], columns=2)
+def _rect(x: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
+    """A tile in the middle of its place."""
+    return x + (TILE - width) / 2, top + (LANE - height) / 2, width, height
 
 
-def pad_panel(
-    image: np.ndarray, labels: np.ndarray, pipeline: TrainPipeline, classes: Classes, *, r: float, before: bool
-) -> Picture:
-    """Draw the pair made smaller by the ratio `r` and padded to the crop, `before` normalising or after it."""
-    size = fit_size(*labels.shape, tuple(int(r * side) for side in pipeline.scale))
-    box = 0, 0, min(pipeline.crop, size[0]), min(pipeline.crop, size[1])
-    pixels, mask = crop_array(resize_image(image, size), box), crop_array(resize_labels(labels, size), box)
-    normalised, padded = pad(normalise(pixels, pipeline.mean, pipeline.std), mask, pipeline.crop)
-    shown = denormalise(normalised, pipeline.mean, pipeline.std)
-    if before:
-        shown = np.pad(pixels, [(0, pipeline.crop - side) for side in mask.shape] + [(0, 0)])
-    title = f"{mask.shape[0]}×{mask.shape[1]} on {'black' if before else 'the mean colour'}"
-    return image_row([shown, flat(padded, classes)], [title, "its labels, 255 around them"], columns=2)
+def _drawn(step: Step) -> list[str]:
+    """What a step drew or was given, in a line or two."""
+    found = step.parameters
+    if step.name == "resize":
+        return ["one size"]
+    if step.name == "crop":
+        return [f"top {found['box'][0]}, left {found['box'][1]}"]
+    if step.name == "flip":
+        return ["yes" if found["flipped"] else "no"]
+    if step.name == "colour":
+        return [_change(*change) for change in found["adjustments"]] or ["nothing"]
+    return ["fill up"]
 
 
-def _listed(changes: Sequence[tuple[str, float]]) -> str:
-    """Each change with what it adds, or what it multiplies by, in order."""
-    forms = {"brightness": "{:+.0f}", "hue": "{:+.0f}", "contrast": "× {:.2f}", "saturation": "× {:.2f}"}
-    return ", ".join(f"{name} {forms[name].format(value)}" for name, value in changes).replace("-", "−")
+def _change(name: str, amount: float) -> str:
+    form = "{:+.0f}" if name in ("brightness", "hue") else "× {:.2f}"
+    return f"{name} {form.format(amount)}".replace("-", "−")
+
+
+def _draw_band(sheet: Sheet, step: Step, at: tuple[float, float], rects: list, *, looked_at: float) -> None:
+    """The draw in the middle of its column, and the arrows from it to the lanes that it moves."""
+    if step.name == "read":
+        return
+    x, top = at[0] + TILE / 2, at[1]
+    lines = [line for words in _drawn(step) for line in wrapped(words, PITCH - UNIT)]
+    middle = top + BAND / 2
+    reach = TEXT_LINE * len(lines) / 2 + 3
+    for number, words in enumerate(lines):
+        height = middle + TEXT_LINE * (number - (len(lines) - 1) / 2)
+        sheet.text(x, height, words, size=SMALL, colour=INK, ha="center")
+    sheet.arrow((x, middle - reach), (x, rects[0][1] + rects[0][3] + 3), colour=ACCENT)
+    if step.name != "colour":
+        sheet.arrow((x, middle + reach), (x, rects[1][1] - 3), colour=ACCENT)
+    else:
+        sheet.text(x, rects[1][1] - 1.5 * UNIT, "unchanged", size=SMALL, colour=MUTED, ha="center")
+    if step.name == "crop":
+        end = x - text_width(lines[0], size=SMALL) / 2 - 4
+        sheet.arrow((looked_at + 3 * UNIT, rects[1][1] - 4), (end, middle + 4), colour=ACCENT)
+        sheet.text(looked_at + 10.5 * UNIT, middle + 4.6 * UNIT, "looks", size=SMALL, colour=MUTED, ha="center")
+    for words, side in zip(BESIDE.get(step.name, ()), (-1, 1), strict=False):
+        height = middle + side * (reach + 2 * UNIT)
+        sheet.text(x - UNIT, height, words, size=SMALL, colour=MUTED, ha="right")
