@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from looking import BLUE, CLASSES, GREEN, RED, has_colour, pixels_of
+from looking import ACCENT_BYTES, BLUE, CLASSES, GREEN, RED, has_colour, pixels_of
 
 from vitseg_lib.course.figures import ch01_ade20k
 from vitseg_lib.course.figures.picture import DOTS
@@ -69,3 +69,27 @@ def test_the_shift_is_drawn_and_told():
     pixels = pixels_of(picture)
     assert all(has_colour(pixels, colour) > 2 * CELL for colour in (RED, GREEN, BLUE))
     assert "150 to 149" in ch01_ade20k.shift_diagram(ade20k_classes()).alt
+
+
+def test_the_data_flow_names_what_becomes_of_both_files():
+    picture = ch01_ade20k.data_flow()
+    assert "the shift makes labels of it, 0 to K−1 and 255 for ignored pixels" in picture.alt
+    assert has_colour(pixels_of(picture), ACCENT_BYTES) > 500, "raw and labels are outlined"
+
+
+def test_confusion_counts_the_rows_on_the_diagonal_and_draws_it():
+    shifted = {"right": np.diag([3, 1, 50]), "off by one": np.roll(np.diag([3, 1, 50]), 1, axis=0)}
+    picture = ch01_ade20k.confusion(shifted, ("wall", "sky", "tree"))
+    assert "right: 3 of 3 rows largest on the diagonal; off by one: 0 of 3" in picture.alt
+    side = 17 * DOTS
+    assert has_colour(pixels_of(picture), ACCENT_BYTES) > 4 * side**2, "each row is coloured by its own sum"
+
+
+def test_a_row_without_pixels_has_no_colour():
+    picture = ch01_ade20k.confusion({"": np.zeros((3, 3), int)}, ("wall", "sky", "tree"))
+    assert has_colour(pixels_of(picture), ACCENT_BYTES) < 17 * 17, "the bar's end alone"
+
+
+def test_confusion_wants_a_name_for_each_class():
+    with pytest.raises(ValueError, match="2 names do not fit"):
+        ch01_ade20k.confusion({"right": np.eye(3)}, ("wall", "sky"))

@@ -91,22 +91,20 @@ def shift_diagram(classes: Classes, *, first: int = 3) -> Picture:
     return sheet.picture(name="the label shift", alt=words)
 
 
-def data_flow(size: tuple[int, int], num_classes: int) -> Picture:
-    """The way of a photograph and its mask, (height, width), from their files to what uses them."""
-    height, width = size
-    flat, deep = f"{height} × {width}", f"{height} × {width} × 3"
-    boxes = {
+def data_flow() -> Picture:
+    """The way of a photograph and its mask from their files to what uses them: H × W pixels, K classes."""
+    boxes = {  # what stands below the name; column and row
         "NAME.jpg": ("images/", 0, 0),
-        "image": (deep, 1, 0),
+        "image": ("H × W × 3", 1, 0),
         "model": ("prediction", 3, 0),
         "NAME.png": ("annotations/", 0, 1),
-        "raw": (flat, 1, 1),
-        "labels": (flat, 2, 1),
+        "raw": ("H × W", 1, 1),
+        "labels": ("H × W", 2, 1),
         "loss and metrics": ("one number", 3, 1),
-        "painted mask": (deep, 3, 2),
-        "class fractions": (str(num_classes), 3, 3),
+        "painted mask": ("H × W × 3", 3, 2),
+        "class fractions": ("K", 3, 3),
     }
-    below = {"raw": f"0 other, 1…{num_classes}", "labels": f"0…{num_classes - 1}, 255 ignored"}
+    below = {"raw": "0 other, 1…K", "labels": "0…K−1, 255 ignored"}
     rects = {name: _flow_rect(column, row) for name, (_, column, row) in boxes.items()}
     right, bottom = (max(rect[n] + rect[n + 2] for rect in rects.values()) for n in (0, 1))
     sheet = Sheet(right + MARGIN, bottom + MARGIN)
@@ -133,15 +131,15 @@ def data_flow(size: tuple[int, int], num_classes: int) -> Picture:
         sheet.text(x + w / 2, y + h + 12, below.get(name, ""), size=SMALL, colour=MUTED, ha="center")
     words = (
         "NAME.jpg is read to the image, which goes to the model. NAME.png is read to raw, with values 0 for other and "
-        f"1 to {num_classes}; the shift makes labels of it, 0 to {num_classes - 1} and 255 for ignored pixels. Labels "
-        "and prediction meet in loss and metrics; labels are also painted, and counted to class fractions."
+        "1 to K; the shift makes labels of it, 0 to K−1 and 255 for ignored pixels. Labels and prediction meet in loss "
+        "and metrics; labels are also painted, and counted to class fractions."
     )
     return sheet.picture(name="from files to labels", alt=words)
 
 
 def _flow_rect(column: int, row: int) -> layout.Rect:
     wide = 15 * UNIT
-    return MARGIN + column * (wide + 6.5 * UNIT), MARGIN + row * 11 * UNIT, wide, 6 * UNIT
+    return MARGIN + column * (wide + 6.5 * UNIT), MARGIN + row * 9.5 * UNIT, wide, 6 * UNIT
 
 
 def confusion(named: Mapping[str, np.ndarray], names: Sequence[str]) -> Picture:
