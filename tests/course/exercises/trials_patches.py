@@ -115,12 +115,12 @@ class EmbeddingByUnfold(nn.Module):
 class EmbeddingInSteps(nn.Module):
     """A convolution, then flatten and transpose; a subclass changes one step."""
 
-    convolution = {}
+    bias = True
 
     def __init__(self, *, embed_dim, patch_size):
         super().__init__()
         self.p = patch_size
-        self.proj = nn.Conv2d(3, embed_dim, **({"kernel_size": patch_size, "stride": patch_size} | self.convolution))
+        self.proj = nn.Conv2d(3, embed_dim, patch_size, stride=patch_size, bias=self.bias)
 
     def missing(self, pixels):
         return [(self.p - side % self.p) % self.p for side in pixels.shape[2:]]
@@ -233,7 +233,7 @@ class EmbeddingOverlapping(EmbeddingInSteps):
 
 
 class EmbeddingWithoutBias(EmbeddingInSteps):
-    convolution = {"bias": False}
+    bias = False
 
 
 class EmbeddingLinear(nn.Module):
@@ -517,7 +517,7 @@ TRIALS = [
         stub=EmbeddingStub,
         right=[EmbeddingByUnfold, EmbeddingInSteps],
         wrong={
-            EmbeddingUnpadded: "nothing is padded",
+            EmbeddingUnpadded: "convolution rounds down",
             EmbeddingPaddedFirst: "on the left and at the top",
             EmbeddingCentred: "half on each side",
             EmbeddingPadSwapped: "swapped in the padding",
@@ -551,7 +551,7 @@ TRIALS = [
             last_inside: "last pixels inside",
             sizes_for_ends: "height and width",
             column_by_column: "column by column",
-            written_first: "three things at once",
+            written_first: "things at once",
             x_first: "x before y",
         },
         unforeseen=one_pixel_lower,
@@ -567,9 +567,9 @@ TRIALS = [
             both_must_differ: "one of the sides is the same",
             by_a_factor: "one position short",
             by_a_factor_and_more: "a little added",
-            reshaped_in: "on the way into the map",
-            reshaped_out: "on the way out of the map",
-            reshaped_both_ways: "oth ways, a reshape",
+            reshaped_in: "way into the map, a reshape",
+            reshaped_out: "way out of the map, a reshape",
+            reshaped_both_ways: "ways, a reshape",
             old_is_width_first: "old grid as (w, h)",
             map_on_its_side: "on its side",
             one_long_line: "as one line",
@@ -584,7 +584,7 @@ TRIALS = [
             old_grid_turned: "old grid column by column",
             flattened_down: "flatten it column by column",
             width_first: "resize to (w, h)",
-            unchanged: "nothing is resized",
+            unchanged: "returned as it came",
         },
         unforeseen=class_row_added,
     ),

@@ -1,4 +1,4 @@
-"""The drawings of chapter 03: filters as colours, and where the centres of two grids lie."""
+"""The drawings of chapter 03: from an image to tokens, filters as colours, and where the centres of two grids lie."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,20 @@ import torch.nn.functional as F
 from looking import ACCENT_BYTES, has_colour, pixels_of
 
 from vitseg_lib.course.figures import ch03_patches
+
+
+def test_the_flow_draws_equal_tokens_for_equal_patches_and_the_class_token_in_the_accent():
+    picture = ch03_patches.patch_flow()
+    for words in ("class token", "position", "linear layer", "row by row"):
+        assert words in picture.alt
+    pixels = pixels_of(picture)[..., :3].astype(int)
+    assert has_colour(pixels, ACCENT_BYTES) > 200
+    sheet = ch03_patches
+    token = 2 * (sheet.MARGIN + 4 * (sheet.SIDE + 4) + 184)
+    tops = [2 * (sheet.MARGIN + 34 + row * sheet.ROW + 3) for row in range(len(sheet.ROWS))]
+    strips = [pixels[top + 4 : top + 34, token + 4 : token + 2 * sheet.STRIP - 4] for top in tops]
+    assert abs(strips[1] - strips[2]).max() < 40 < abs(strips[0] - strips[1]).max()  # sky and sky; class and sky
+    assert abs(strips[1] - strips[5]).max() > 40  # sky and grass
 
 
 def test_a_filter_is_grey_at_zero_and_full_at_its_largest_value():

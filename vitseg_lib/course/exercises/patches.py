@@ -144,7 +144,7 @@ def _embeddings(generator: torch.Generator) -> Iterator[Case]:
 
 resize_position = Exercise(
     title="Another grid",
-    minutes=10,
+    minutes=8,
     difficulty=3,
     reference=solution.resize_pos_embed,
     part="resize_pos_embed",

@@ -1,11 +1,13 @@
-"""Two figures of chapter 03: the filters of the patch embedding, and the centres of two grids."""
+"""The figures of chapter 03: from an image to tokens, the filters of the embedding, the centres of two grids."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
+from vitseg_lib.course.figures.heatmap import Limits, paint
 from vitseg_lib.course.figures.layout import MARGIN
 from vitseg_lib.course.figures.picture import ACCENT, INK, MUTED, RULE, SMALL, UNIT, Picture, Sheet
+from vitseg_lib.course.figures.pipeline_strip import scene
 
 FILTER = 38  # CSS pixels: the side of a drawn filter
 PITCH = FILTER + 6
@@ -16,6 +18,72 @@ BAR = 3 * UNIT  # its height
 BETWEEN = 4 * UNIT  # from the old positions down to the new ones
 TINT = "#f4d9cb"
 WHITE = "#ffffff"
+
+SIDE = 34  # the flow: a patch in the image
+TILE = 26  # a patch in the list
+ROW = 36  # from one token to the next
+STRIP = 104  # the length of a drawn token
+ROWS = ("class token", "1", "2", "3", "⋮", "16")
+FLOW_WORDS = (
+    "An image of 4×4 patches. Cut row by row, they become a list: patch 1, 2, 3 and so on to 16. The same linear layer "
+    "makes a token, a row of C numbers, of each. A learnt class token, which comes from no patch, stands in front of "
+    "them. To every one of the 1 + N tokens its own row of the position embedding is added; the sums go into the "
+    "encoder."
+)
+
+
+def patch_flow() -> Picture:
+    """Draw the chapter's data flow: image, patches, tokens, the class token in front, positions added."""
+    sheet = Sheet(94 * UNIT, 2 * MARGIN + len(ROWS) * ROW + 44)
+    top = MARGIN + 34
+    image, list_of, token = MARGIN, MARGIN + 4 * (SIDE + 4) + 52, MARGIN + 4 * (SIDE + 4) + 184
+    position, end = token + STRIP + 40, token + 2 * STRIP + 92
+    first = top + (len(ROWS) * ROW - 4 * (SIDE + 4)) / 2
+    patches = [scene(96)[0][24 * row : 24 * row + 24, 24 * c : 24 * c + 24] for row in range(4) for c in range(4)]
+    for number, pixels in enumerate(patches):
+        row, column = divmod(number, 4)
+        sheet.image(image + column * (SIDE + 4), first + row * (SIDE + 4), SIDE, SIDE, pixels)
+    middle = first + 2 * (SIDE + 4) - 2
+    sheet.arrow((list_of - 44, middle), (list_of - 8, middle))
+    sheet.text(list_of - 26, middle - 12, "cut", size=SMALL, colour=MUTED, ha="center")
+    rng = np.random.default_rng(3)
+    filters_of_8, class_token = rng.normal(size=(24 * 24 * 3, 8)) / 40, rng.normal(size=8)
+    for number, name in enumerate(ROWS):
+        y, pixels = top + number * ROW, patches[int(name) - 1] if name.isdigit() else None
+        vector = class_token if pixels is None else (pixels.ravel() / 127.5 - 1) @ filters_of_8 * 2
+        _draw_row(sheet, y, name, pixels, (list_of, token, position, end), (vector, rng.normal(size=8)))
+    sheet.rounded(end, top - 4, 9 * UNIT, len(ROWS) * ROW - 2, radius=6, face=WHITE, edge=RULE)
+    sheet.text(end + 4.5 * UNIT, top + len(ROWS) * ROW / 2, "encoder", ha="center")
+    bottom = top + len(ROWS) * ROW + 8
+    heads = ((image, "image", "3 × H × W"), (list_of - 8, "patches", "N × 3·p·p"), (token, "tokens", "(1 + N) × C"))
+    for x, name, shape in (*heads, (position, "positions", "(1 + N) × C")):
+        sheet.text(x, MARGIN + 4, name, bold=True)
+        sheet.text(x, bottom, shape, size=SMALL, colour=MUTED, mono=True)
+    sheet.text((list_of + TILE + token) / 2, top + ROW - 6, "W x + b", size=SMALL, colour=MUTED, ha="center", mono=True)
+    return sheet.picture(name="from an image to tokens", alt=FLOW_WORDS)
+
+
+def _draw_row(
+    sheet: Sheet, y: float, name: str, pixels: np.ndarray | None, xs: tuple[float, ...], vectors: tuple[np.ndarray, ...]
+) -> None:
+    """One token's way: its patch, its vector, its position, and on into the encoder."""
+    list_of, token, position, end = xs
+    middle, is_class = y + TILE / 2, name == "class token"
+    if name == "⋮":
+        for x in (list_of + TILE / 2, token + STRIP / 2, position + STRIP / 2):
+            sheet.text(x, middle, "⋮", colour=MUTED, ha="center")
+        return
+    if pixels is None:
+        sheet.text(token - UNIT, middle, "class token, learnt", size=SMALL, colour=ACCENT, ha="right")
+    else:
+        sheet.image(list_of, y, TILE, TILE, pixels)
+        sheet.text(list_of - 6, middle, name, size=SMALL, colour=MUTED, ha="right")
+        sheet.arrow((list_of + TILE + 6, middle), (token - 6, middle))
+    for x, one in zip((token, position), vectors, strict=True):
+        sheet.image(x, y + 3, STRIP, TILE - 6, paint(one[None], Limits(-2.5, 2.5, beyond=False)))
+        sheet.box(x, y + 3, STRIP, TILE - 6, edge=ACCENT if is_class and x == token else RULE, line=1.4)
+    sheet.text((token + STRIP + position) / 2, middle, "+", ha="center", bold=True)
+    sheet.arrow((position + STRIP + 8, middle), (end - 6, middle))
 
 
 def filters(groups: Mapping[str, np.ndarray]) -> Picture:
