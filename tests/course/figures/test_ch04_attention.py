@@ -1,18 +1,28 @@
 """Counts of memory, against sizes worked out by hand; the most similar patches, against a scene made for it."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from looking import pixels_of
 from matplotlib.colors import to_rgb
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from vitseg_lib.course.figures.ch04_attention import kept_for_backward, largest_tensor, milliseconds, twins
+from vitseg_lib.course.figures.ch04_attention import (
+    ARROWS,
+    BOXES,
+    attention_maps,
+    data_flow,
+    kept_for_backward,
+    largest_allocation,
+    milliseconds,
+    power_of_ten,
+    twins,
+)
 from vitseg_lib.course.figures.picture import INK
 from vitseg_lib.model.attention import SelfAttention
 from vitseg_lib.model.fast import fast
+from vitseg_lib.recipes import build_model, get
 
 FLOAT = 4  # bytes
 
@@ -22,19 +32,41 @@ LARGE = torch.randn(30, 20)
 LEARNT = torch.randn(50, requires_grad=True)
 
 
+def maths_backend(queries, keys, values):
+    with sdpa_kernel(SDPBackend.MATH):
+        return F.scaled_dot_product_attention(queries, keys, values)
+
+
 @pytest.mark.parametrize(
-    ("compute", "shape"),
+    ("compute", "floats"),
     [
-        (lambda: (A[:, None] * B).sum() + A.sum(), (30, 20)),
-        (lambda: (LARGE.sum(), A * 2), (30,)),  # a tensor that was there before is not counted
-        (lambda: LARGE.T.reshape(20, 30)[:, :2].exp(), (20, 2)),  # nor is a view of one
-        (lambda: LARGE.sort(dim=1), (30, 20)),  # an operation that returns several tensors
-        (lambda: None, (0,)),
+        (lambda: (A[:, None] * B).sum() + A.sum(), 600),
+        (lambda: (LARGE.sum(), A * 2), 30),  # a tensor that was there before is not counted
+        (lambda: LARGE.T[:2].exp(), 60),  # nor is a view of one
+        (lambda: None, 0),
     ],
-    ids=["outer product", "there before", "view", "several", "nothing"],
+    ids=["outer product", "there before", "view", "nothing"],
 )
-def test_the_largest_tensor_that_is_made(compute, shape):
-    assert largest_tensor(compute) == shape
+def test_the_largest_piece_of_memory_that_is_asked_for(compute, floats):
+    assert largest_allocation(compute) == floats * FLOAT
+
+
+def test_the_measurement_sees_inside_a_call_and_can_tell_a_kernel_that_makes_the_weights():
+    arguments = torch.randn(3, 1, 2, 300, 64)
+    result, weights = 2 * 300 * 64 * FLOAT, 2 * 300 * 300 * FLOAT
+    assert largest_allocation(maths_backend, *arguments) >= weights
+    assert result <= largest_allocation(F.scaled_dot_product_attention, *arguments) < weights
+
+
+def test_the_measurement_gives_the_threads_back_and_lets_errors_through():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(IndexError):
+            largest_allocation(F.softmax, torch.randn(3), 5)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("around", [torch.enable_grad, torch.no_grad])
@@ -58,16 +90,19 @@ def test_the_bytes_that_are_kept_for_the_backward(compute, floats, around):
 def test_only_the_plain_attention_makes_and_keeps_a_weight_for_each_pair_of_tokens(heads):
     attention, tokens = SelfAttention(embed_dim=16, num_heads=heads), torch.randn(1, 200, 16)
     quick = fast(attention)
-    assert largest_tensor(lambda: attention(tokens)) == (1, heads, 200, 200)
-    assert math.prod(largest_tensor(lambda: quick(tokens))) == 200 * 3 * 16
+    assert largest_allocation(attention, tokens) == heads * 200 * 200 * FLOAT
+    assert largest_allocation(quick, tokens) < heads * 200 * 200 * FLOAT
     extra = kept_for_backward(lambda: attention(tokens)) - kept_for_backward(lambda: quick(tokens))
     weights = heads * 200 * 200 * FLOAT
     assert 0.8 * weights < extra < 1.1 * weights
 
 
-def test_an_error_passes_through():
-    with pytest.raises(IndexError):
-        largest_tensor(lambda: F.softmax(torch.randn(3), dim=5))
+@pytest.mark.parametrize(
+    ("difference", "words"),
+    [(0, "below 1e-06"), (3e-9, "below 1e-06"), (5e-7, "below 1e-05"), (2e-6, "below 1e-05"), (0.02, "below 1e-01")],
+)
+def test_a_difference_as_a_power_of_ten(difference, words):
+    assert power_of_ten(torch.tensor([1.0, difference]).double(), torch.tensor([1.0, 0.0]).double()) == words
 
 
 def test_the_fastest_run_counts(monkeypatch):
@@ -114,3 +149,44 @@ def test_both_patches_are_outlined_where_they_are():
     middle = len(drawn) // 2
     dark = (abs(drawn - np.array(to_rgb(INK)) * 255) < 8).all(axis=-1)
     assert dark[:, middle + 20 :].sum() > 20 * max(1, dark[:, : middle - 20].sum())
+
+
+def test_the_drawing_has_an_arrow_for_every_use_and_for_nothing_else():
+    made_of = {end: {start for start, other in ARROWS if other == end} for _, end in ARROWS}
+    assert made_of == {
+        "qkv": {"tokens"},
+        "queries": {"qkv"},
+        "keys": {"qkv"},
+        "values": {"qkv"},
+        "scores": {"queries", "keys"},
+        "weights": {"scores"},
+        "mixed": {"weights", "values"},
+        "joined": {"mixed"},
+        "new tokens": {"joined"},
+    }
+    assert set(made_of) | {"tokens"} == set(BOXES)
+    assert all(f"{start} → {end}" in data_flow().alt for start, end in ARROWS)
+
+
+@pytest.mark.parametrize(("start", "end"), ARROWS)
+def test_every_arrow_of_the_drawing_can_be_seen(monkeypatch, start, end):
+    whole = pixels_of(data_flow())
+    monkeypatch.setattr(
+        "vitseg_lib.course.figures.ch04_attention.ARROWS", [arrow for arrow in ARROWS if arrow != (start, end)]
+    )
+    assert (whole != pixels_of(data_flow())).any()
+
+
+def test_the_maps_of_all_scenes_are_rows_among_patches_beside_whether_classes_agree():
+    torch.manual_seed(0)
+    recipe = get("toy")
+    model = build_model(recipe, num_classes=3).eval()
+    image = np.random.default_rng(0).integers(0, 256, (140, 128, 3), dtype=np.uint8)
+    labels = np.zeros((140, 128), dtype=np.uint8)
+    labels[:, 64:], labels[:8, :8] = 1, 255
+    maps, same = attention_maps(model, [(image, labels)] * 2, recipe, layer=1)
+    assert maps.shape == (2, 3, 256, 256) and same.shape == (2, 256, 256)
+    torch.testing.assert_close(maps.sum(dim=-1), torch.ones(2, 3, 256))
+    assert same[0, 1, 2] == 1 and same[0, 1, 15] == 0  # of one class, of two
+    assert not same[0, 0].any() and not same[0, :, 0].any()  # an ignored patch is of no class
+    assert same[0].sum() == 127**2 + 128**2

@@ -1,26 +1,29 @@
-"""The exercises of chapter 04: attention of one head, many heads out of one product, mean attention distance."""
+"""The exercises of chapter 04: attention of one head, many heads out of one product, and the module around them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
 from vitseg_lib.course import solution
-from vitseg_lib.course.exercises.attention_mistakes import MANY_HEADS, MEAN_DISTANCE, ONE_HEAD
+from vitseg_lib.course.exercises.attention_mistakes import MANY_HEADS, ONE_HEAD, SELF_ATTENTION
 from vitseg_lib.course.exercises.base import Case, Exercise, module_call, randint
 
 
-def random_weights(*shape: int, generator: torch.Generator) -> Tensor:
-    """Random attention weights: ≥ 0, and the last axis sums to one."""
-    return (2 * torch.randn(*shape, generator=generator)).softmax(dim=-1)
+def yours_if_right(exercise: Exercise, answer: Callable) -> Callable:
+    """The answer to a small exercise if it is right, else the course's solution; a line says which."""
+    right = exercise.check(answer).verdict == "right"
+    name = exercise.reference.__name__.removesuffix("_solution")
+    print(f"yours: {name}" if right else f"the course's: {name}")
+    return answer if right else exercise.reference
 
 
 # One head
 
 
 def one_head_solution(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Queries, keys and values (B, N, d) → for each token a mix of the values, (B, N, d)."""
+    """Queries, keys and values (B, N, d) → for each token a weighted mean of the values, (B, N, d)."""
     scores = queries @ rearrange(keys, "b n d -> b d n") / queries.shape[-1] ** 0.5
     return scores.softmax(dim=-1) @ values
 
@@ -40,9 +43,12 @@ one_head = Exercise(
     cases=one_head_cases,
     axes=("image", "token", "channel"),
     hints=(
-        "Three steps: a score for each pair of tokens, a softmax, a mix. Which of them needs an axis, and which axis?",
-        'Scores: `queries @ rearrange(keys, "b n d -> b d n")`, divided by the root of the last size of `queries`. '
-        "The axis that must sum to one is the one that runs over the keys.",
+        "Three steps, a line each: a score for each pair of tokens, a softmax, a weighted mean. Which of them needs an "
+        "axis, and which axis?",
+        "The scores have the shape (B, N, N), a row for each query. `@` multiplies the last two axes, so the keys must "
+        'be (B, d, N): `rearrange(keys, "b n d -> b d n")`.',
+        "Divide by `queries.shape[-1] ** 0.5`. The axis that must sum to one is the one that runs over the keys, the "
+        "last. Then `@ values`.",
     ),
     mistakes=ONE_HEAD,
 )
@@ -51,11 +57,15 @@ one_head = Exercise(
 # Many heads
 
 
-def many_heads_solution(qkv: Tensor, heads: int) -> Tensor:
-    """Queries, keys and values side by side (B, N, 3·C) → the heads' results side by side (B, N, C)."""
+def many_heads_solution(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor]:
+    """Queries, keys and values side by side (B, N, 3·C) → the heads' results side by side (B, N, C), and the weights.
+
+    The weights are (B, heads, N, N).
+    """
     queries, keys, values = rearrange(qkv, "b n (three heads d) -> three b heads n d", three=3, heads=heads)
     scores = queries @ rearrange(keys, "b heads n d -> b heads d n") / queries.shape[-1] ** 0.5
-    return rearrange(scores.softmax(dim=-1) @ values, "b heads n d -> b n (heads d)")
+    weights = scores.softmax(dim=-1)
+    return rearrange(weights @ values, "b heads n d -> b n (heads d)"), weights
 
 
 def many_heads_cases(generator: torch.Generator) -> Iterator[tuple]:
@@ -71,49 +81,14 @@ many_heads = Exercise(
     difficulty=2,
     reference=many_heads_solution,
     cases=many_heads_cases,
-    axes=("image", "token", "channel"),
     hints=(
         "Name the parts of the last axis, from the outermost to the innermost, and let `rearrange` take them apart: "
         "first which of the three, then which head, then the channels of that head.",
         '`rearrange(qkv, "b n (three heads d) -> three b heads n d", three=3, heads=heads)` gives queries, keys and '
         "values. Attend as before: `@` and `softmax` leave the axes in front alone. How wide is one head?",
+        'Last, `rearrange(weights @ values, "b heads n d -> b n (heads d)")`, and return the weights beside it.',
     ),
     mistakes=MANY_HEADS,
-)
-
-
-# Mean attention distance
-
-
-def mean_distance_solution(weights: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Attention (heads, 1 + h·w, 1 + h·w) → for each head the mean distance that it attends over, in patches."""
-    h, w = grid
-    among_patches = weights[:, 1:, 1:]
-    among_patches = among_patches / among_patches.sum(dim=-1, keepdim=True)
-    positions = torch.cartesian_prod(torch.arange(h), torch.arange(w)).float()  # (h·w, 2): row, column
-    return (among_patches * torch.cdist(positions, positions)).sum(dim=-1).mean(dim=-1)
-
-
-def mean_distance_cases(generator: torch.Generator) -> Iterator[tuple]:
-    """Grids that are no squares, wide and tall, and a few heads."""
-    for grid in ((randint(generator, 2, 3), randint(generator, 5, 6)), (randint(generator, 4, 6), 3)):
-        tokens = 1 + grid[0] * grid[1]
-        yield random_weights(randint(generator, 2, 4), tokens, tokens, generator=generator), grid
-
-
-mean_distance = Exercise(
-    title="How far a head looks",
-    minutes=8,
-    difficulty=2,
-    reference=mean_distance_solution,
-    cases=mean_distance_cases,
-    axes=("head",),
-    hints=(
-        "Drop the class token, which has no position, from both axes; make every row sum to one again; then take, for "
-        "each row, the mean of the distances weighted by it.",
-        "Patch n lies in row n // w and column n % w. `torch.cdist(positions, positions)` gives all distances at once.",
-    ),
-    mistakes=MEAN_DISTANCE,
 )
 
 
@@ -121,23 +96,24 @@ mean_distance = Exercise(
 
 
 def _tokens(generator: torch.Generator) -> Iterator[Case]:
-    """A batch of two or three; another number of tokens than of channels."""
+    """A batch of two or three; another number of tokens than of channels; one head, too."""
     for heads, width in ((2, 5), (3, 4), (1, 6)):
         tokens = torch.randn(randint(generator, 2, 3), randint(generator, 6, 9), heads * width, generator=generator)
-        yield {"embed_dim": heads * width, "num_heads": heads}, [tokens]
+        yield {"embed_dim": heads * width, "num_heads": heads}, [1.5 * tokens]
 
 
 self_attention = Exercise(
     title="Self-attention",
-    minutes=15,
-    difficulty=3,
+    minutes=8,
+    difficulty=2,
     reference=solution.SelfAttention,
     cases=_tokens,
     call=module_call(solution.SelfAttention),
     hints=(
-        "Two linear layers: `qkv` from C to 3·C, and `proj` from C to C. Between them stands what you wrote for many "
-        "heads.",
-        "`return self.proj(mixed), weights`: the module hands back its attention weights (B, heads, N, N), too.",
+        "Two linear layers are made in `__init__`: `self.qkv`, from C to 3·C, and `self.proj`, from C to C. `forward` "
+        "has three steps: the first layer, what you wrote for many heads, the second layer.",
+        "`many_heads` needs the number of heads: keep it as `self.num_heads`. Return `self.proj(mixed), weights`.",
     ),
+    mistakes=SELF_ATTENTION,
     part="SelfAttention",
 )

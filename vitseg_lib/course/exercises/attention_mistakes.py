@@ -1,8 +1,10 @@
 """The mistakes that the exercises of chapter 04 know by name: what each does, as code, and the sentence for it."""
 
+from collections.abc import Callable
+
 import torch
-from einops import rearrange
-from torch import Tensor
+from einops import rearrange, repeat
+from torch import Tensor, nn
 
 from vitseg_lib.course.exercises.base import mistakes
 
@@ -17,6 +19,13 @@ def raw_scores(queries: Tensor, keys: Tensor) -> Tensor:
 def scaled(queries: Tensor, keys: Tensor) -> Tensor:
     """The scores as they should be."""
     return raw_scores(queries, keys) / queries.shape[-1] ** 0.5
+
+
+def batch_as_one(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """The tokens of all images in one list, which attend to each other."""
+    flat = [rearrange(x, "b n d -> 1 (b n) d") for x in (queries, keys, values)]
+    mixed = scaled(flat[0], flat[1]).softmax(dim=-1) @ flat[2]
+    return rearrange(mixed, "1 (b n) d -> b n d", b=len(queries))
 
 
 ONE_HEAD = mistakes(
@@ -48,24 +57,47 @@ ONE_HEAD = mistakes(
         "queries and keys are swapped: a row of scores must belong to a query": (
             lambda q, k, v: scaled(k, q).softmax(dim=-1) @ v
         ),
+        "keys and values are swapped: queries are compared with keys, and the values are mixed": (
+            lambda q, k, v: scaled(q, v).softmax(dim=-1) @ k
+        ),
         "the keys are mixed instead of the values: a key only serves to be compared with": (
             lambda q, k, v: scaled(q, k).softmax(dim=-1) @ k
+        ),
+        "all images of the batch are one list of tokens, so that they attend to each other: leave the batch axis in "
+        "front": batch_as_one,
+        "each score is divided by the sum of its row, without e to its power: that sum may be anything, 0 too": (
+            lambda q, k, v: scaled(q, k) / scaled(q, k).sum(dim=-1, keepdim=True) @ v
+        ),
+        "each power of e is not divided by the sum of its row: the weights must sum to one": (
+            lambda q, k, v: scaled(q, k).exp() @ v
+        ),
+        "the softmax is taken twice, which makes the weights almost even": (
+            lambda q, k, v: scaled(q, k).softmax(dim=-1).softmax(dim=-1) @ v
         ),
         "the softmax is missing: scores are mixed as they are": lambda q, k, v: scaled(q, k) @ v,
         "the softmax comes after the mixing: it has to turn scores into weights first": (
             lambda q, k, v: (scaled(q, k) @ v).softmax(dim=-1)
         ),
+        "these are the attention weights, (B, N, N): the weighted mean of the values is still to come": (
+            lambda q, k, v: scaled(q, k).softmax(dim=-1)
+        ),
+        "it returns the weights beside the result: here only the result is wanted": (
+            lambda q, k, v: (scaled(q, k).softmax(dim=-1) @ v, scaled(q, k).softmax(dim=-1))
+        ),
     }
 )
 
 
-# Many heads: queries, keys and values side by side (B, N, 3·C)
+# Many heads: queries, keys and values side by side (B, N, 3·C) → mixed (B, N, C) and the weights (B, heads, N, N)
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, scale: float | None = None) -> Tensor:
-    """Attention over the last two axes, right but for a `scale` of its own."""
+def attend(
+    queries: Tensor, keys: Tensor, values: Tensor, scale: float | None = None, dim: int = -1
+) -> tuple[Tensor, Tensor]:
+    """Attention over the last two axes and its weights, right but for a `scale` or softmax axis of its own."""
     scores = torch.einsum("...qd,...kd->...qk", queries, keys) / (scale or queries.shape[-1] ** 0.5)
-    return scores.softmax(dim=-1) @ values
+    weights = scores.softmax(dim=dim)
+    return weights @ values, weights
 
 
 def heads_but(
@@ -75,124 +107,217 @@ def heads_but(
     parts: str = "three heads d",
     order: tuple[int, int, int] = (0, 1, 2),
     joined: str = "b n (heads d)",
-    root_of_width: bool = False,
-) -> Tensor:
-    """Many heads with one thing changed."""
+    scale: Callable[[int], float] = lambda d: d**0.5,
+    dim: int = -1,
+    change: Callable[[Tensor], Tensor] = lambda weights: weights,
+    shown: Callable[[Tensor], Tensor] = lambda weights: weights,
+) -> tuple[Tensor, Tensor]:
+    """Many heads with one thing changed: the weights that are used, say, or the weights that are returned."""
     three = rearrange(qkv, f"b n ({parts}) -> three b heads n d", three=3, heads=heads)
-    mixed = attend(*(three[i] for i in order), scale=(qkv.shape[-1] / 3) ** 0.5 if root_of_width else None)
-    return rearrange(mixed, f"b heads n d -> {joined}")
+    q, k, v = (three[i] for i in order)
+    weights = change(attend(q, k, v, scale=scale(q.shape[-1]), dim=dim)[1])
+    return rearrange(weights @ v, f"b heads n d -> {joined}"), shown(weights)
 
 
-def split_by_view(qkv: Tensor, heads: int) -> Tensor:
+def split_by_view(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor]:
     """The heads cut off with a view: a head's tokens come from anywhere."""
     batch, tokens, width = qkv.shape
     three = [part.reshape(batch, heads, tokens, width // 3 // heads) for part in qkv.chunk(3, dim=-1)]
-    return rearrange(attend(*three), "b heads n d -> b n (heads d)")
+    mixed, weights = attend(*three)
+    return rearrange(mixed, "b heads n d -> b n (heads d)"), weights
 
 
-def split_and_joined_by_view(qkv: Tensor, heads: int) -> Tensor:
+def split_and_joined_by_view(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor]:
     """Both with a view, so that the tokens at least end up where they were."""
     batch, tokens, width = qkv.shape
     three = [part.reshape(batch, heads, tokens, width // 3 // heads) for part in qkv.chunk(3, dim=-1)]
-    return attend(*three).reshape(batch, tokens, width // 3)
+    mixed, weights = attend(*three)
+    return mixed.reshape(batch, tokens, width // 3), weights
 
 
-def joined_by_view(qkv: Tensor, heads: int) -> Tensor:
+def joined_by_view(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor]:
     """The heads put together with a view: the axes are never moved back."""
     three = rearrange(qkv, "b n (three heads d) -> three b heads n d", three=3, heads=heads)
-    return attend(*three).reshape(qkv.shape[0], qkv.shape[1], -1)
+    mixed, weights = attend(*three)
+    return mixed.reshape(qkv.shape[0], qkv.shape[1], -1), weights
 
 
-def across_heads(qkv: Tensor, heads: int) -> Tensor:
+def across_heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor]:
     """Heads behind tokens, as they came: at each token, heads attend to heads."""
     three = rearrange(qkv, "b n (three heads d) -> three b n heads d", three=3, heads=heads)
-    return rearrange(attend(*three), "b n heads d -> b n (heads d)")
+    mixed, weights = attend(*three)
+    return rearrange(mixed, "b n heads d -> b n (heads d)"), weights
+
+
+def one_wide_head(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor]:
+    """Never split into heads."""
+    return attend(*qkv.chunk(3, dim=-1))
+
+
+def width_for_heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor]:
+    """As many heads as a head should be wide."""
+    return heads_but(qkv, qkv.shape[-1] // 3 // heads)
+
+
+def mean_of(weights: Tensor) -> Tensor:
+    """The mean over the heads, for every head."""
+    return repeat(weights.mean(dim=1), "b n m -> b heads n m", heads=weights.shape[1])
+
+
+# What goes wrong inside, in the function and in the module alike: diagnosis → what it does
+INSIDE = {
+    "the scale is the root of the whole width C; a head is only d = C / heads wide": (
+        lambda x, heads: heads_but(x, heads, scale=lambda d: (x.shape[-1] / 3) ** 0.5)
+    ),
+    "the scores are not scaled: the root of the head's width is missing": (
+        lambda x, heads: heads_but(x, heads, scale=lambda d: 1)
+    ),
+    "the scores are divided by d itself, not by its root": lambda x, heads: heads_but(x, heads, scale=lambda d: d),
+    "the scale is the root of the number of heads; it should be that of a head's width": (
+        lambda x, heads: heads_but(x, heads, scale=lambda d: heads**0.5)
+    ),
+    "the scores are multiplied by the root of d: it should make them smaller": (
+        lambda x, heads: heads_but(x, heads, scale=lambda d: d**-0.5)
+    ),
+    "the softmax runs over the queries: each column sums to one. It is each query's row that must": (
+        lambda x, heads: heads_but(x, heads, dim=-2)
+    ),
+    "the softmax runs over the heads, so that they compete: it is each query's row, the last axis, that must sum to "
+    "one": lambda x, heads: heads_but(x, heads, dim=1),
+    "the softmax runs over the batch, so that images compete: count the axes from the end": (
+        lambda x, heads: heads_but(x, heads, dim=0)
+    ),
+    "the values are mixed with the weights transposed: row i holds what token i attends to": (
+        lambda x, heads: heads_but(x, heads, change=lambda w: w.mT, shown=lambda w: w.mT)
+    ),
+    "every head mixes with the mean of the heads' weights: each has weights of its own": (
+        lambda x, heads: heads_but(x, heads, change=mean_of)
+    ),
+    "the heads are dealt out in turns, channel by channel: a head's d channels lie side by side, so heads come before "
+    "d in the pattern": lambda x, heads: heads_but(x, heads, parts="three d heads"),
+    "query, key and value are looked for inside each head: the last axis holds all queries, then all keys, then all "
+    "values": lambda x, heads: heads_but(x, heads, parts="heads three d"),
+    "the attention is right, but the heads are joined in turns, channel by channel: put them one after the other": (
+        lambda x, heads: heads_but(x, heads, joined="b n (d heads)")
+    ),
+    "the attention is right, but at the end heads and tokens are not moved back before they are joined: a reshape "
+    "alone does not move an axis": joined_by_view,
+    "the heads are cut off with a reshape alone, which mixes tokens: split the last axis, then move the heads in front "
+    "of the tokens": split_by_view,
+    "the heads are cut off and joined with a reshape alone, so each attends among mixed-up pieces: split the last "
+    "axis, then move the heads": split_and_joined_by_view,
+    "the heads attend to each other, token by token: the tokens must be the last axis but one when you attend": (
+        across_heads
+    ),
+    "queries and keys are swapped: the queries are the first third of the last axis": (
+        lambda x, heads: heads_but(x, heads, order=(1, 0, 2))
+    ),
+    "keys and values are swapped: the order is queries, keys, values": (
+        lambda x, heads: heads_but(x, heads, order=(0, 2, 1))
+    ),
+    "the values are looked for first: the order is queries, keys, values": (
+        lambda x, heads: heads_but(x, heads, order=(1, 2, 0))
+    ),
+    "the order is turned round: queries come first, then keys, and values last": (
+        lambda x, heads: heads_but(x, heads, order=(2, 1, 0))
+    ),
+    "the order is keys, values, queries, where queries come first: queries, keys, values": (
+        lambda x, heads: heads_but(x, heads, order=(2, 0, 1))
+    ),
+    "there is only one head: the last axis is never split by `heads`": one_wide_head,
+    "there is only one head, although its weights are returned with an axis of heads: split the last axis": (
+        lambda x, heads: [part if i == 0 else part[:, None] for i, part in enumerate(one_wide_head(x, heads))]
+    ),
+    "the number of heads is taken for the width of a head: there are `heads` heads, each C / heads wide": (
+        width_for_heads
+    ),
+    "the weights that are returned are the mean over the heads: return those of every head, (B, heads, N, N)": (
+        lambda x, heads: heads_but(x, heads, shown=lambda w: w.mean(dim=1))
+    ),
+    "the weights that are returned are transposed: row i holds what token i attends to": (
+        lambda x, heads: heads_but(x, heads, shown=lambda w: w.mT)
+    ),
+    "the scores are returned, not the weights: return what the softmax made of them": (
+        lambda x, heads: (heads_but(x, heads)[0], scores_of(x, heads))
+    ),
+    "the softmax is missing: scores are mixed as they are": (
+        lambda x, heads: heads_but(x, heads, change=lambda w: scores_of(x, heads))
+    ),
+    "None is returned beside the mixed values: return the weights, (B, heads, N, N)": (
+        lambda x, heads: (heads_but(x, heads)[0], None)
+    ),
+    "the weights come first: return the mixed values, then the weights": (
+        lambda x, heads: tuple(reversed(heads_but(x, heads)))
+    ),
+}
+
+
+def scores_of(qkv: Tensor, heads: int) -> Tensor:
+    """The scores before the softmax, (B, heads, N, N)."""
+    queries, keys, _ = rearrange(qkv, "b n (three heads d) -> three b heads n d", three=3, heads=heads)
+    return torch.einsum("...qd,...kd->...qk", queries, keys) / queries.shape[-1] ** 0.5
 
 
 MANY_HEADS = mistakes(
-    {
-        "the scale is the root of the whole width C; a head is only d = C / heads wide": (
-            lambda x, heads: heads_but(x, heads, root_of_width=True)
+    INSIDE
+    | {
+        "only the mixed values are returned: return the weights, (B, heads, N, N), beside them": (
+            lambda x, heads: heads_but(x, heads)[0]
         ),
-        "the heads are dealt out in turns, channel by channel: a head's d channels lie side by side, so heads come "
-        "before d in the pattern": lambda x, heads: heads_but(x, heads, parts="three d heads"),
-        "query, key and value are looked for inside each head: the last axis holds all queries, then all keys, then "
-        "all values": lambda x, heads: heads_but(x, heads, parts="heads three d"),
-        "the attention is right, but the heads are joined in turns, channel by channel: put them one after the other": (
-            lambda x, heads: heads_but(x, heads, joined="b n (d heads)")
-        ),
-        "the attention is right, but at the end heads and tokens are not moved back before they are joined: a reshape "
-        "alone does not move an axis": joined_by_view,
-        "the heads are cut off with a reshape alone, which mixes tokens: split the last axis, then move the heads in "
-        "front of the tokens": split_by_view,
-        "the heads are cut off and joined with a reshape alone, so each attends among mixed-up pieces: split the last "
-        "axis, then move the heads": split_and_joined_by_view,
-        "the heads attend to each other, token by token: the tokens must be the last axis but one when you attend": (
-            across_heads
-        ),
-        "queries and keys are swapped: the queries are the first third of the last axis": (
-            lambda x, heads: heads_but(x, heads, order=(1, 0, 2))
-        ),
-        "keys and values are swapped: the order is queries, keys, values": (
-            lambda x, heads: heads_but(x, heads, order=(0, 2, 1))
-        ),
-        "there is only one head: the last axis is never split by `heads`": lambda x, heads: attend(*x.chunk(3, dim=-1)),
     }
 )
 
 
-# Mean attention distance: weights (heads, 1 + h·w, 1 + h·w), and the grid (h, w)
+# The module: tokens (B, N, C) → tokens (B, N, C) and the weights (B, heads, N, N)
 
 
-def distances(grid: tuple[int, int], *, power: float = 2, columns: int | None = None) -> Tensor:
-    """(h·w, h·w): how far apart patches are; numbered by rows of `columns`, which should be w."""
-    number = torch.arange(grid[0] * grid[1])
-    positions = torch.stack([number // (columns or grid[1]), number % (columns or grid[1])], dim=-1).float()
-    return torch.cdist(positions, positions, p=power)
+def module(
+    heads_of: Callable[[Tensor, int], tuple[Tensor, Tensor]] = heads_but,
+    end: Callable[[nn.Module, Tensor, Tensor, Tensor], object] = lambda module, tokens, mixed, w: (
+        module.proj(mixed),
+        w,
+    ),
+) -> type[nn.Module]:
+    """A self-attention that goes wrong among its heads or at its end."""
+
+    class Wrong(nn.Module):
+        def __init__(self, *, embed_dim: int, num_heads: int):
+            super().__init__()
+            self.num_heads = num_heads
+            self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
+            self.proj = nn.Linear(embed_dim, embed_dim)
+
+        def forward(self, tokens: Tensor) -> object:
+            mixed, weights = heads_of(self.qkv(tokens), self.num_heads)
+            return end(self, tokens, mixed, weights)
+
+    return Wrong
 
 
-def to_one(weights: Tensor, axis: int = -1) -> Tensor:
-    """Made to sum to one along an axis."""
-    return weights / weights.sum(dim=axis, keepdim=True)
-
-
-def among_patches(weights: Tensor) -> Tensor:
-    """Without the class token's row and column, each row made to sum to one again."""
-    return to_one(weights[:, 1:, 1:])
-
-
-MEAN_DISTANCE = mistakes(
-    {
-        "the class token is dropped, but the rows that are left no longer sum to one": (
-            lambda a, grid: (a[:, 1:, 1:] * distances(grid)).sum(dim=-1).mean(dim=-1)
+SWAPPED = "the weights come first: return the mixed values, then the weights"
+SELF_ATTENTION = mistakes(
+    {diagnosis: module(heads_of) for diagnosis, heads_of in INSIDE.items() if diagnosis != SWAPPED}
+    | {
+        "the projection is not applied: the joined heads pass through `proj` before they are returned": module(
+            end=lambda module, tokens, mixed, w: (mixed, w)
         ),
-        "the last token is dropped; the class token is the first": (
-            lambda a, grid: (to_one(a[:, :-1, :-1]) * distances(grid)).sum(dim=-1).mean(dim=-1)
+        "only the tokens are returned: return the attention weights beside them": module(
+            end=lambda module, tokens, mixed, w: module.proj(mixed)
         ),
-        "rows and columns are added up (Manhattan distance); here a diagonal is the straight line": (
-            lambda a, grid: (among_patches(a) * distances(grid, power=1)).sum(dim=-1).mean(dim=-1)
+        "the weights come first: return the tokens, then the weights": module(
+            end=lambda module, tokens, mixed, w: (w, module.proj(mixed))
         ),
-        "the distances are squared: a root is missing": (
-            lambda a, grid: (among_patches(a) * distances(grid) ** 2).sum(dim=-1).mean(dim=-1)
+        "the tokens that came in are added: that is the task of the block, in chapter 05": module(
+            end=lambda module, tokens, mixed, w: (tokens + module.proj(mixed), w)
         ),
-        "height and width are swapped: a row of the grid has w patches, so patch n lies in row n // w": (
-            lambda a, grid: (among_patches(a) * distances(grid, columns=grid[0])).sum(dim=-1).mean(dim=-1)
+        "the projection is applied twice": module(
+            end=lambda module, tokens, mixed, w: (module.proj(module.proj(mixed)), w)
         ),
-        "the distance is counted along the list of tokens; there, neighbours above each other are w apart": (
-            lambda a, grid: (among_patches(a) * distances((1, grid[0] * grid[1]))).sum(dim=-1).mean(dim=-1)
+        "the values are right, but the weights are detached, so that no gradient passes through them": module(
+            end=lambda module, tokens, mixed, w: (module.proj(mixed), w.detach())
         ),
-        "the columns are made to sum to one: that is the distance of those that attend to a patch; take the rows": (
-            lambda a, grid: (to_one(a[:, 1:, 1:], axis=-2) * distances(grid)).sum(dim=-2).mean(dim=-1)
-        ),
-        "the products of each row are averaged; its weights sum to one already, so add the products up": (
-            lambda a, grid: (among_patches(a) * distances(grid)).mean(dim=(-2, -1))
-        ),
-        "the distances of all queries are added up: take their mean": (
-            lambda a, grid: (among_patches(a) * distances(grid)).sum(dim=(-2, -1))
-        ),
-        "all queries are pooled, so a patch that attends little to patches counts little: make each row sum to "
-        "one first": (
-            lambda a, grid: (a[:, 1:, 1:] * distances(grid)).sum(dim=(-2, -1)) / a[:, 1:, 1:].sum(dim=(-2, -1))
+        "the values are right, but the tokens are detached, so that no gradient passes through them": module(
+            end=lambda module, tokens, mixed, w: (module.proj(mixed).detach(), w)
         ),
     }
 )
