@@ -83,7 +83,7 @@ def test_help_has_examples_that_parse(command, capsys):
     examples = capsys.readouterr().out.split("example:\n")[1].strip().split("\n")
     for example in examples:
         options = cli.build_parser().parse_args(re.split("vitseg_lib |vitseg ", example)[1].split())
-        assert callable(resolve_name(f"vitseg_lib.commands.{options.run}"))
+        assert callable(resolve_name(f"vitseg_lib.{options.run}"))
 
 
 def test_help_lists_all_commands_without_importing_torch():

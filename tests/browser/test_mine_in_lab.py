@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 from test_lab import OUTPUTS, folder, lab, page  # noqa: F401, the fixtures
 
-from vitseg_lib.course import mine
+from vitseg_lib.course import keeping, mine
 
 sys.path.append(str(ROOT / "tests" / "course" / "exercises"))
 pytestmark = pytest.mark.slow
@@ -39,13 +39,13 @@ def definitions(answer) -> str:
     """The source of an answer of the tests, and of all in its own file that it uses."""
     module = inspect.getmodule(answer)
     nodes = ast.parse(inspect.getsource(module)).body
-    known = {name: node for node in nodes for name in mine.names_of(node)}
+    known = {name: node for node in nodes for name in keeping.names_of(node)}
     wanted, found = [answer.__name__], []
     while wanted:
         name = wanted.pop()
         if name in known and name not in found:
             found.append(name)
-            wanted += mine.globals_used(compile(ast.unparse(known[name]), "answer", "exec"))
+            wanted += keeping.globals_used(compile(ast.unparse(known[name]), "answer", "exec"))
     imports = [ast.unparse(node) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
     imports = [line for line in imports if "trials" not in line]
     return "\n".join(imports) + "\n\n\n" + "\n\n\n".join(ast.unparse(known[name]) for name in reversed(found)) + "\n"

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from vitseg_lib import cli, recipes
-from vitseg_lib.course import grade, mine, solution
+from vitseg_lib.course import grade, keeping, mine, solution
 from vitseg_lib.engine.loss import segmentation_loss
 from vitseg_lib.engine.schedule import build_optimizer
 from vitseg_lib.files import InputError
@@ -71,7 +71,7 @@ def test_a_right_answer_is_kept_in_the_order_of_the_pipeline_and_formatted(noteb
     assert mine.defined(file.read_text()) == ["labels_from_file", "SelfAttention", "MLP", "Block"]
     order = [file.read_text().index(f" {name}(") for name in ("labels_from_file", "SelfAttention", "MLP", "Block")]
     assert order == sorted(order)
-    assert mine.formatted(file.read_text()) == file.read_text()
+    assert keeping.formatted(file.read_text()) == file.read_text()
     assert mine.defined(mine.before(file).read_text()) == ["labels_from_file", "SelfAttention", "Block"]
     compile(file.read_text(), "mine.py", "exec")
 
@@ -187,7 +187,7 @@ def keep_in_a_process(path: str, name: str) -> None:
     exec(compile(source, name, "exec"), space)
     space[name].__module__ = "__main__"
     for _ in range(3):
-        assert "Kept" in mine.keep(name, space[name])
+        assert "Kept" in keeping.keep(name, space[name])
 
 
 @pytest.mark.slow
@@ -232,6 +232,12 @@ def test_missing_wrong_and_endless_parts_are_told_apart(file, capsys, monkeypatc
     for words in ("✓ 05 LayerNorm", "✗ 07 top_down", "endless loop", "ended the whole process", "· 03 PatchEmbedding"):
         assert words in out
     assert "missing 1 required positional argument: 'width'" in out
+
+
+def test_a_file_that_does_not_import_is_named(file, capsys):
+    file.write_text("import no_such_package_here\n\n\n" + source_of("MLP"))
+    assert graded() == 2
+    assert "mine.py does not import (ModuleNotFoundError" in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_gets_a_sentence(tmp_path, capsys):

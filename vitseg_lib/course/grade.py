@@ -66,6 +66,8 @@ def answers(file: Path, names: list[str], seconds: float) -> dict[str, tuple[str
         process.start()
         theirs.close()
         try:
+            if fault := ours.recv():  # nothing, when it has imported what it needs
+                raise InputError(fault)
             while names:
                 if not ours.poll(seconds):
                     fault = f"It has not come to an end after {seconds:.0f} seconds: is there an endless loop?"
@@ -82,7 +84,11 @@ def answers(file: Path, names: list[str], seconds: float) -> dict[str, tuple[str
 
 def check_parts(file: Path, names: list[str], connection: Connection) -> None:
     """In a process of its own: send (verdict, message) of each part."""
-    space = mine.run(mine.read(file), file)
+    try:
+        space = mine.run(mine.read(file), file)
+    except InputError as error:
+        return connection.send(str(error))
+    connection.send("")
     for name in names:
         feedback = mine.PARTS[name].check(space[name])
         connection.send((feedback.verdict, feedback.message))

@@ -33,7 +33,7 @@ def pooling_matrix(side: int, bins: int, like: Tensor) -> Tensor:
     start, stop = index * side // bins, -(-(index + 1) * side // bins)
     pixel = torch.arange(side, device=like.device)
     inside = (pixel >= start[:, None]) & (pixel < stop[:, None])
-    return (inside / (stop - start)[:, None]).to(like.dtype)
+    return inside.to(like.dtype) / (stop - start)[:, None]
 
 
 def adaptive_avg_pool(x: Tensor, bins: int) -> Tensor:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vitseg_lib.course import mine
+from vitseg_lib.course.keeping import keep
 from vitseg_lib.course.exercises.compare import agree, arguments, difference
 from vitseg_lib.course.exercises.feedback import Feedback
 
@@ -101,7 +101,7 @@ class Exercise:
         try:
             feedback = self._compare(cases, results)
             if feedback.verdict == "right" and self.part and getattr(answer, "__module__", "") == "__main__":
-                return replace(feedback, message=f"{feedback.message} {mine.keep(self.part, answer)}")
+                return replace(feedback, message=f"{feedback.message} {keep(self.part, answer)}")
             return feedback
         except Exception as error:  # a tensor without values, a list that holds itself
             reason = f"what it returns cannot be compared ({type(error).__name__})"
