@@ -4,280 +4,836 @@ import re
 
 import torch
 import torch.nn.functional as F
-from einops import reduce
+from einops import rearrange, reduce
+from torch import nn
+from torchvision.ops import stochastic_depth
 from trials import Trial
 
 from vitseg_lib.course.exercises import encoder as exercises
+from vitseg_lib.course.solution import MLP, DropPath, LayerNorm, PatchEmbedding, SelfAttention, resize_pos_embed
 
 # LayerNorm
 
 
-def norm_stub(tokens, weight, bias, eps):
-    raise NotImplementedError
+class NormStub(nn.Module):
+    def __init__(self, embed_dim, eps=1e-6):
+        super().__init__()
+        raise NotImplementedError
 
 
-def norm_by_torch(tokens, weight, bias, eps):
-    return F.layer_norm(tokens, tokens.shape[-1:], weight, bias, eps)
+class NormBase(nn.Module):
+    """The parameters, so that each answer is its forward alone."""
 
+    def __init__(self, embed_dim, eps=1e-6):
+        super().__init__()
+        self.eps = eps
+        self.weight, self.bias = nn.Parameter(torch.ones(embed_dim)), nn.Parameter(torch.zeros(embed_dim))
 
-def norm_by_loops(tokens, weight, bias, eps):
-    result = torch.empty_like(tokens)
-    for b in range(len(tokens)):
-        for n in range(tokens.shape[1]):
-            channels = tokens[b, n].tolist()
-            mean = sum(channels) / len(channels)
-            variance = sum((x - mean) ** 2 for x in channels) / len(channels)
-            row = [(x - mean) / (variance + eps) ** 0.5 for x in channels]
-            result[b, n] = torch.tensor(row) * weight + bias
-    return result
 
+class NormByTorch(nn.LayerNorm):
+    def __init__(self, embed_dim, eps=1e-6):
+        super().__init__(embed_dim, eps=eps)
 
-def norm_in_place(tokens, weight, bias, eps):
-    tokens -= reduce(tokens, "b n c -> b n 1", "mean")
-    tokens /= (reduce(tokens**2, "b n c -> b n 1", "mean") + eps).sqrt()
-    return tokens * weight + bias
 
+class NormByReduce(NormBase):
+    def forward(self, x):
+        centred = x - reduce(x, "b n c -> b n 1", "mean")
+        return self.weight * centred * (reduce(centred**2, "b n c -> b n 1", "mean") + self.eps).rsqrt() + self.bias
 
-def norm_default_var(tokens, weight, bias, eps):
-    return (tokens - tokens.mean(-1)[..., None]) * (tokens.var(-1)[..., None] + eps).rsqrt() * weight + bias
 
+class NormByVar(NormBase):
+    def forward(self, x):
+        variance = x.var(dim=-1, keepdim=True, unbiased=False)
+        return (x - x.mean(-1, keepdim=True)) / (variance + self.eps).sqrt() * self.weight + self.bias
 
-def norm_over_tokens(tokens, weight, bias, eps):
-    return F.layer_norm(tokens.mT, tokens.shape[1:2], eps=eps).mT * weight + bias
 
+class NormDefaultVar(NormBase):
+    def forward(self, x):
+        variance, mean = torch.var_mean(x, dim=-1, keepdim=True)
+        return (x - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
 
-def norm_over_samples(tokens, weight, bias, eps):
-    centred = tokens - tokens.mean(0)
-    return weight * centred / (centred.square().mean(0) + eps).sqrt() + bias
 
+class NormOverTokens(NormBase):
+    def forward(self, x):
+        return F.layer_norm(x.mT, x.shape[1:2], eps=self.eps).mT * self.weight + self.bias
 
-def norm_whole_sample(tokens, weight, bias, eps):
-    return F.layer_norm(tokens, tokens.shape[1:], eps=eps) * weight + bias
 
+class NormOverSamples(NormBase):
+    def forward(self, x):
+        centred = x - x.mean(0)
+        return self.weight * centred / (centred.square().mean(0) + self.eps).sqrt() + self.bias
 
-def norm_by_batch(tokens, weight, bias, eps):
-    return F.batch_norm(tokens.mT, None, None, weight, bias, training=True, eps=eps).mT
 
+class NormWholeSample(NormBase):
+    def forward(self, x):
+        return F.layer_norm(x, x.shape[1:], eps=self.eps) * self.weight + self.bias
 
-def norm_eps_outside(tokens, weight, bias, eps):
-    centred = tokens - tokens.mean(-1, keepdim=True)
-    return centred / (centred.square().mean(-1, keepdim=True).sqrt() + eps) * weight + bias
 
+class NormWholeTensor(NormBase):
+    def forward(self, x):
+        return (x - x.mean()) / (x.var(unbiased=False) + self.eps).sqrt() * self.weight + self.bias
 
-def norm_std_and_eps(tokens, weight, bias, eps):
-    return (tokens - tokens.mean(2, True)) / (tokens.std(2, keepdim=True) + eps) * weight + bias
 
+class NormByBatch(NormBase):
+    def forward(self, x):
+        return F.batch_norm(x.mT, None, None, self.weight, self.bias, training=True, eps=self.eps).mT
 
-def norm_no_eps(tokens, weight, bias, eps):
-    return F.layer_norm(tokens, tokens.shape[2:], weight, bias, eps=1e-12)
 
+class NormEpsOutside(NormBase):
+    def forward(self, x):
+        centred = x - x.mean(-1, keepdim=True)
+        return centred / (centred.square().mean(-1, keepdim=True).sqrt() + self.eps) * self.weight + self.bias
 
-def norm_no_root(tokens, weight, bias, eps):
-    centred = tokens - tokens.mean(-1, keepdim=True)
-    return centred / (reduce(centred**2, "b n c -> b n 1", "mean") + eps) * weight + bias
 
+class NormStdAndEps(NormBase):
+    def forward(self, x):
+        return (x - x.mean(2, True)) / (x.std(2, keepdim=True) + self.eps) * self.weight + self.bias
 
-def norm_uncentred(tokens, weight, bias, eps):
-    variance = (tokens**2).mean(-1, keepdim=True) - tokens.mean(-1, keepdim=True) ** 2
-    return tokens * (variance + eps).rsqrt() * weight + bias
 
+class NormNoEps(NormBase):
+    def forward(self, x):
+        centred = x - x.mean(-1, keepdim=True)
+        return centred / centred.square().mean(-1, keepdim=True).sqrt() * self.weight + self.bias
 
-def norm_rms(tokens, weight, bias, eps):
-    return F.rms_norm(tokens, tokens.shape[-1:], weight, eps) + bias
 
+class NormTorchEps(nn.LayerNorm):
+    def __init__(self, embed_dim, eps=1e-6):
+        super().__init__(embed_dim)
 
-def norm_plain(tokens, weight, bias, eps):
-    return F.layer_norm(tokens, tokens.shape[-1:], eps=eps)
 
+class NormFixedEps(NormByTorch):
+    def __init__(self, embed_dim, eps=1e-6):
+        super().__init__(embed_dim, eps=1e-6)
 
-def norm_unshifted(tokens, weight, bias, eps):
-    return F.layer_norm(tokens, tokens.shape[-1:], weight, eps=eps)
 
+class NormNoRoot(NormBase):
+    def forward(self, x):
+        centred = x - x.mean(-1, keepdim=True)
+        return centred / (reduce(centred**2, "b n c -> b n 1", "mean") + self.eps) * self.weight + self.bias
 
-def norm_shifted_early(tokens, weight, bias, eps):
-    return weight * F.layer_norm(tokens, tokens.shape[-1:], bias=bias, eps=eps)
 
+class NormSummed(NormBase):
+    def forward(self, x):
+        centred = x - x.mean(-1, keepdim=True)
+        return centred * (centred.square().sum(-1, keepdim=True) + self.eps).rsqrt() * self.weight + self.bias
 
-def norm_odd(tokens, weight, bias, eps):
-    return norm_by_torch(tokens, weight, bias, eps) * 1.1
 
+class NormUncentred(NormBase):
+    def forward(self, x):
+        variance = (x - x.mean(-1, keepdim=True)).square().mean(-1, keepdim=True)
+        return x * (variance + self.eps).rsqrt() * self.weight + self.bias
 
-# The pre-norm block
 
+class NormRms(NormBase):
+    def forward(self, x):
+        return F.rms_norm(x, x.shape[-1:], self.weight, self.eps) + self.bias
 
-def block_stub(tokens, norm1, attention, norm2, mlp):
-    raise NotImplementedError
 
+class NormPlain(NormBase):
+    def forward(self, x):
+        return F.layer_norm(x, x.shape[-1:], eps=self.eps)
 
-def block_step_by_step(tokens, norm1, attention, norm2, mlp):
-    mixed = attention(norm1(tokens))
-    between = mixed + tokens
-    return between + mlp(norm2(between))
 
+class NormUnshifted(NormBase):
+    def forward(self, x):
+        return F.layer_norm(x, x.shape[-1:], self.weight, eps=self.eps)
 
-def block_in_a_loop(tokens, *parts):
-    for norm, branch in (parts[:2], parts[2:]):
-        tokens = tokens.add(branch(norm(tokens)))
-    return tokens
 
+class NormUnscaled(NormBase):
+    def forward(self, x):
+        return F.layer_norm(x, x.shape[-1:], bias=self.bias, eps=self.eps)
 
-def block_post(tokens, norm1, attention, norm2, mlp):
-    for norm, branch in ((norm1, attention), (norm2, mlp)):
-        tokens = norm(tokens + branch(tokens))
-    return tokens
 
+class NormShiftedEarly(NormBase):
+    def forward(self, x):
+        return self.weight * F.layer_norm(x, x.shape[-1:], bias=self.bias, eps=self.eps)
 
-def block_normed_stream(tokens, norm1, attention, norm2, mlp):
-    for norm, branch in ((norm1, attention), (norm2, mlp)):
-        normed = norm(tokens)
-        tokens = normed + branch(normed)
-    return tokens
 
+class NormOdd(NormByReduce):
+    def forward(self, x):
+        return super().forward(x) * 1.1
 
-def block_parallel(tokens, norm1, attention, norm2, mlp):
-    mixed, processed = attention(norm1(tokens)), mlp(norm2(tokens))
-    return tokens + mixed + processed
 
+class NormWithoutBias(nn.Module):
+    def __init__(self, embed_dim, eps=1e-6):
+        super().__init__()
+        self.gamma, self.beta = nn.Parameter(torch.ones(embed_dim)), nn.Parameter(torch.zeros(embed_dim))
 
-def block_from_the_start(tokens, norm1, attention, norm2, mlp):
-    start = tokens
-    tokens = start + attention(norm1(tokens))
-    return start + mlp(norm2(tokens))
 
+class NormRandomStart(NormByReduce):
+    def __init__(self, embed_dim, eps=1e-6):
+        super().__init__(embed_dim, eps)
+        nn.init.normal_(self.weight)
 
-def block_shared_norm(tokens, norm1, attention, norm2, mlp):
-    for branch in (attention, mlp):
-        tokens = tokens + branch(norm1(tokens))
-    return tokens
 
+class NormInPlace(NormBase):
+    def forward(self, x):
+        x -= x.mean(-1, keepdim=True)
+        return x / (x.square().mean(-1, keepdim=True) + self.eps).sqrt() * self.weight + self.bias
 
-def block_swapped_norms(tokens, norm1, attention, norm2, mlp):
-    return block_step_by_step(tokens, norm2, attention, norm1, mlp)
 
+# The MLP
 
-def block_mlp_first(tokens, norm1, attention, norm2, mlp):
-    tokens = tokens + mlp(norm2(tokens))
-    return tokens + attention(norm1(tokens))
 
+class MLPStub(nn.Module):
+    def __init__(self, *, embed_dim, hidden_dim):
+        super().__init__()
+        raise NotImplementedError
 
-def block_chain(tokens, norm1, attention, norm2, mlp):
-    for part in (norm1, attention, norm2, mlp):
-        tokens = part(tokens)
-    return tokens
 
+class MLPBase(nn.Module):
+    def __init__(self, *, embed_dim, hidden_dim):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(embed_dim, hidden_dim), nn.Linear(hidden_dim, embed_dim)
 
-def block_one_shortcut(tokens, norm1, attention, norm2, mlp):
-    tokens = tokens + attention(norm1(tokens))
-    tokens = mlp(norm2(tokens))
-    return tokens
 
+class MLPByModule(MLPBase):
+    def __init__(self, *, embed_dim, hidden_dim):
+        super().__init__(embed_dim=embed_dim, hidden_dim=hidden_dim)
+        self.act = nn.GELU()
 
-def block_late_shortcut(tokens, norm1, attention, norm2, mlp):
-    tokens = attention(norm1(tokens))
-    return mlp(norm2(tokens)) + tokens
+    def forward(self, tokens):
+        hidden = self.act(self.fc1(tokens))
+        return self.fc2(hidden)
 
 
-def block_raw(tokens, norm1, attention, norm2, mlp):
-    tokens = tokens + attention(tokens)
-    return tokens + mlp(tokens)
+class MLPByErf(MLPBase):
+    def forward(self, tokens):
+        x = self.fc1(tokens)
+        return self.fc2(x / 2 * (1 + torch.erf(x / 2**0.5)))
 
 
-def block_norm_inside(tokens, norm1, attention, norm2, mlp):
-    tokens = norm1(attention(tokens)) + tokens
-    return norm2(mlp(tokens)) + tokens
+class MLPLinear(MLPBase):
+    def forward(self, tokens):
+        return self.fc2(self.fc1(tokens))
 
 
-def block_odd(tokens, norm1, attention, norm2, mlp):
-    return block_step_by_step(tokens, norm1, attention, norm2, mlp) + 0.5 * tokens
+class MLPTanh(MLPBase):
+    def forward(self, tokens):
+        x = self.fc1(tokens)
+        return self.fc2(0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3))))
+
+
+class MLPQuick(MLPBase):
+    def forward(self, tokens):
+        x = self.fc1(tokens)
+        return self.fc2(x / (1 + torch.exp(-1.702 * x)))
+
+
+class MLPRelu(MLPBase):
+    def forward(self, tokens):
+        return self.fc2(self.fc1(tokens).clamp(min=0))
+
+
+class MLPSilu(MLPBase):
+    def forward(self, tokens):
+        x = self.fc1(tokens)
+        return self.fc2(x * x.sigmoid())
+
+
+class MLPTwoBends(MLPBase):
+    def forward(self, tokens):
+        return nn.Sequential(self.fc1, nn.GELU(), self.fc2, nn.GELU())(tokens)
+
+
+class MLPLateBend(MLPBase):
+    def forward(self, tokens):
+        return nn.GELU()(self.fc2(self.fc1(tokens)))
+
+
+class MLPEarlyBend(MLPBase):
+    def forward(self, tokens):
+        return self.fc2(self.fc1(nn.GELU()(tokens)))
+
+
+class MLPShortcut(MLPByModule):
+    def forward(self, tokens):
+        return tokens + super().forward(tokens)
+
+
+class MLPOdd(MLPByModule):
+    def forward(self, tokens):
+        return 1.2 * super().forward(tokens)
+
+
+class MLPSequential(nn.Sequential):
+    def __init__(self, *, embed_dim, hidden_dim):
+        super().__init__(nn.Linear(embed_dim, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, embed_dim))
+
+
+class MLPFixedWidth(MLPByModule):
+    def __init__(self, *, embed_dim, hidden_dim):
+        super().__init__(embed_dim=embed_dim, hidden_dim=3 * embed_dim)
 
 
 # Drop path
 
 
-def drop_stub(branch, rate, training):
-    raise NotImplementedError
+class DropStub(nn.Module):
+    def __init__(self, rate):
+        super().__init__()
+        raise NotImplementedError
 
 
-def drop_by_loop(branch, rate, training):
-    if not training:
-        return branch
-    samples = [torch.zeros_like(x) if float(torch.rand(())) < rate else x / (1 - rate) for x in branch]
-    return torch.stack(samples)
+class DropBase(nn.Module):
+    def __init__(self, rate):
+        super().__init__()
+        self.rate = rate
+
+    def mask(self, *shape):
+        return (torch.rand(shape) < 1 - self.rate).float()
+
+    def forward(self, branch):
+        return self.drop(branch) if self.training else branch
 
 
-def drop_by_bernoulli(branch, rate, training):
-    keep = 1 - rate if training else 1.0
-    draws = torch.full((len(branch),), keep).bernoulli() / keep
-    return torch.einsum("b,bnc->bnc", draws, branch)
+class DropByTorchvision(DropBase):
+    def forward(self, branch):
+        return stochastic_depth(branch, self.rate, mode="row", training=self.training)
 
 
-def drop_nothing(branch, rate, training):
-    return branch.clone()
+class DropByLoop(DropBase):
+    def drop(self, branch):
+        samples = []
+        for x in branch:
+            samples.append(torch.zeros_like(x) if float(torch.rand(())) < self.rate else x / (1 - self.rate))
+        return torch.stack(samples)
 
 
-def drop_as_dropout(branch, rate, training):
-    return F.dropout(branch, rate, training)
+class DropByBernoulli(DropBase):
+    def drop(self, branch):
+        draws = torch.full((len(branch),), 1 - self.rate).bernoulli() / (1 - self.rate)
+        return torch.einsum("b,bnc->bnc", draws, branch)
 
 
-def drop_by_token(branch, rate, training):
-    draws = F.dropout(torch.ones(*branch.shape[:2], 1), rate, training)
-    return branch * draws
+class DropNothing(DropBase):
+    def drop(self, branch):
+        return branch.clone()
 
 
-def drop_all_or_none(branch, rate, training):
-    if training and torch.rand(1).item() < rate:
-        return torch.zeros_like(branch)
-    return branch / (1 - rate) if training else branch
+class DropAsDropout(DropBase):
+    def forward(self, branch):
+        return F.dropout(branch, self.rate, self.training)
 
 
-def drop_unscaled(branch, rate, training):
-    if not training:
-        return branch
-    return branch * torch.bernoulli(torch.full((len(branch), 1, 1), 1 - rate))
+class DropByToken(DropBase):
+    def drop(self, branch):
+        return branch * F.dropout(torch.ones(*branch.shape[:2], 1), self.rate)
 
 
-def drop_as_in_2016(branch, rate, training):
-    if training:
-        return branch * torch.bernoulli(torch.full((len(branch), 1, 1), 1 - rate))
-    return branch * (1 - rate)
+class DropByChannel(DropBase):
+    def drop(self, branch):
+        return branch * (torch.rand(len(branch), 1, branch.shape[2]) >= self.rate) / (1 - self.rate)
 
 
-def drop_scaled_down(branch, rate, training):
-    if not training:
-        return branch
-    return (1 - rate) * branch * torch.bernoulli(torch.full((len(branch), 1, 1), 1 - rate))
+class DropAllOrNone(DropBase):
+    def drop(self, branch):
+        return torch.zeros_like(branch) if torch.rand(1).item() < self.rate else branch / (1 - self.rate)
 
 
-def drop_over_rate(branch, rate, training):
-    return drop_unscaled(branch, rate, training) / (rate if training else 1)
+class DropNormal(DropBase):
+    def drop(self, branch):
+        return branch * (torch.randn(len(branch), 1, 1) >= self.rate) / (1 - self.rate)
 
 
-def drop_scaled_twice(branch, rate, training):
-    return drop_unscaled(branch, rate, training) / (1 - rate)
+class DropNormalBelow(DropBase):
+    def drop(self, branch):
+        return branch * (torch.randn(len(branch), 1, 1) < 1 - self.rate) / (1 - self.rate)
 
 
-def drop_for_ever(branch, rate, training):
-    return drop_by_loop(branch, rate, True)
+class DropUnscaled(DropBase):
+    def drop(self, branch):
+        return branch * self.mask(len(branch), 1, 1)
 
 
-def drop_the_other_way(branch, rate, training):
-    return branch if training else drop_by_loop(branch, rate, True)
+class DropAsIn2016(DropUnscaled):
+    def forward(self, branch):
+        return self.drop(branch) if self.training else branch * (1 - self.rate)
 
 
-def drop_rate_is_keep(branch, rate, training):
-    keep = rate
-    return branch * torch.full((len(branch), 1, 1), keep).bernoulli() / keep if training else branch
+class DropScaledDown(DropBase):
+    def drop(self, branch):
+        return (1 - self.rate) * branch * self.mask(len(branch), 1, 1)
 
 
-def drop_wrong_way_round(branch, rate, training):
-    if not training:
-        return branch
-    dropped = torch.full((len(branch), 1, 1), 1 - rate).bernoulli()
-    return branch * (1 - dropped) / (1 - rate)
+class DropOverRate(DropBase):
+    def drop(self, branch):
+        return branch * self.mask(len(branch), 1, 1) / self.rate
 
 
-def drop_odd(branch, rate, training):
-    return drop_by_loop(branch, rate, training) * (2 if training else 1)
+class DropScaledTwice(DropBase):
+    def forward(self, branch):
+        return branch * (self.mask(len(branch), 1, 1) if self.training else 1) / (1 - self.rate)
+
+
+class DropForEver(DropBase):
+    def forward(self, branch):
+        return branch * self.mask(len(branch), 1, 1) / (1 - self.rate)
+
+
+class DropTheOtherWay(DropByLoop):
+    def forward(self, branch):
+        return branch if self.training else self.drop(branch)
+
+
+class DropRateIsKeep(DropBase):
+    def drop(self, branch):
+        return branch * torch.full((len(branch), 1, 1), self.rate).bernoulli() / self.rate
+
+
+class DropWrongWayRound(DropBase):
+    def drop(self, branch):
+        return branch * (1 - self.mask(len(branch), 1, 1)) / (1 - self.rate)
+
+
+class DropOdd(DropByLoop):
+    def drop(self, branch):
+        return 2 * super().drop(branch)
+
+
+class DropWholeList(DropBase):
+    def drop(self, branch):
+        return branch[:1] * self.mask(1, 1, 1)
+
+
+# The block
+
+
+class BlockStub(nn.Module):
+    def __init__(self, *, embed_dim, num_heads, drop_path=0.0):
+        super().__init__()
+        raise NotImplementedError
+
+
+class BlockBase(nn.Module):
+    def __init__(self, *, embed_dim, num_heads, drop_path=0.0):
+        super().__init__()
+        self.norm1, self.norm2 = LayerNorm(embed_dim), LayerNorm(embed_dim)
+        self.attn = SelfAttention(embed_dim=embed_dim, num_heads=num_heads)
+        self.mlp = MLP(embed_dim=embed_dim, hidden_dim=embed_dim * 4)
+        self.drop_path = DropPath(drop_path)
+
+
+class BlockStepByStep(BlockBase):
+    def forward(self, tokens):
+        mixed, weights = self.attn(self.norm1(tokens))
+        between = self.drop_path(mixed) + tokens
+        return between + self.drop_path(self.mlp(self.norm2(between))), weights
+
+
+class BlockByTorch(BlockBase):
+    def __init__(self, *, embed_dim, num_heads, drop_path=0.0):
+        super().__init__(embed_dim=embed_dim, num_heads=num_heads, drop_path=drop_path)
+        self.norm1, self.norm2 = nn.LayerNorm(embed_dim, eps=1e-6), nn.LayerNorm(embed_dim, eps=1e-6)
+
+    def forward(self, x):
+        attended = self.attn(self.norm1(x))
+        x = x + stochastic_depth(attended[0], self.drop_path.rate, "row", self.training)
+        return x + stochastic_depth(self.mlp(self.norm2(x)), self.drop_path.rate, "row", self.training), attended[1]
+
+
+class BlockPost(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(x)
+        x = self.norm1(x + self.drop_path(mixed))
+        return self.norm2(x + self.drop_path(self.mlp(x))), weights
+
+
+class BlockNormedStream(BlockBase):
+    def forward(self, x):
+        x = self.norm1(x)
+        mixed, weights = self.attn(x)
+        x = self.norm2(x + self.drop_path(mixed))
+        return x + self.drop_path(self.mlp(x)), weights
+
+
+class BlockFirstNormed(BlockBase):
+    def forward(self, x):
+        x = self.norm1(x)
+        mixed, weights = self.attn(x)
+        x = x + self.drop_path(mixed)
+        return x + self.drop_path(self.mlp(self.norm2(x))), weights
+
+
+class BlockParallel(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(self.norm1(x))
+        return x + self.drop_path(mixed) + self.drop_path(self.mlp(self.norm2(x))), weights
+
+
+class BlockFromTheStart(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(self.norm1(x))
+        between = x + self.drop_path(mixed)
+        return x + self.drop_path(self.mlp(self.norm2(between))), weights
+
+
+class BlockSharedNorm(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(self.norm1(x))
+        x = x + self.drop_path(mixed)
+        return x + self.drop_path(self.mlp(self.norm1(x))), weights
+
+
+class BlockSwappedNorms(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(self.norm2(x))
+        x = x + self.drop_path(mixed)
+        return x + self.drop_path(self.mlp(self.norm1(x))), weights
+
+
+class BlockMLPFirst(BlockBase):
+    def forward(self, x):
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        mixed, weights = self.attn(self.norm1(x))
+        return x + self.drop_path(mixed), weights
+
+
+class BlockChain(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(self.norm1(x))
+        return self.drop_path(self.mlp(self.norm2(self.drop_path(mixed)))), weights
+
+
+class BlockOneShortcut(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(self.norm1(x))
+        return self.drop_path(self.mlp(self.norm2(x + self.drop_path(mixed)))), weights
+
+
+class BlockLateShortcut(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(self.norm1(x))
+        x = self.drop_path(mixed)
+        return x + self.drop_path(self.mlp(self.norm2(x))), weights
+
+
+class BlockRaw(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(x)
+        x = x + self.drop_path(mixed)
+        return x + self.drop_path(self.mlp(x)), weights
+
+
+class BlockRawMLP(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(self.norm1(x))
+        x = x + self.drop_path(mixed)
+        return x + self.drop_path(self.mlp(x)), weights
+
+
+class BlockRawAttention(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(x)
+        x = x + self.drop_path(mixed)
+        return x + self.drop_path(self.mlp(self.norm2(x))), weights
+
+
+class BlockNormInside(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(x)
+        x = x + self.drop_path(self.norm1(mixed))
+        return x + self.drop_path(self.norm2(self.mlp(x))), weights
+
+
+class BlockNoDrop(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(self.norm1(x))
+        x = x + mixed
+        return x + self.mlp(self.norm2(x)), weights
+
+
+class BlockDropsMLP(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(self.norm1(x))
+        x = x + mixed
+        return x + self.drop_path(self.mlp(self.norm2(x))), weights
+
+
+class BlockDropsAttention(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(self.norm1(x))
+        x = x + self.drop_path(mixed)
+        return x + self.mlp(self.norm2(x)), weights
+
+
+class BlockDropsSum(BlockBase):
+    def forward(self, x):
+        mixed, weights = self.attn(self.norm1(x))
+        x = self.drop_path(x + mixed)
+        return self.drop_path(x + self.mlp(self.norm2(x))), weights
+
+
+class BlockTorchEps(BlockStepByStep):
+    def __init__(self, *, embed_dim, num_heads, drop_path=0.0):
+        super().__init__(embed_dim=embed_dim, num_heads=num_heads, drop_path=drop_path)
+        self.norm1, self.norm2 = nn.LayerNorm(embed_dim), nn.LayerNorm(embed_dim)
+
+
+class BlockOdd(BlockStepByStep):
+    def forward(self, x):
+        out, weights = super().forward(x)
+        return out + 0.5 * x, weights
+
+
+class BlockOneTensor(BlockStepByStep):
+    def forward(self, x):
+        return super().forward(x)[0]
+
+
+class BlockNarrow(BlockStepByStep):
+    def __init__(self, *, embed_dim, num_heads, drop_path=0.0):
+        super().__init__(embed_dim=embed_dim, num_heads=num_heads, drop_path=drop_path)
+        self.mlp = MLP(embed_dim=embed_dim, hidden_dim=embed_dim)
+
+
+class BlockOtherNames(BlockStepByStep):
+    def __init__(self, *, embed_dim, num_heads, drop_path=0.0):
+        super().__init__(embed_dim=embed_dim, num_heads=num_heads, drop_path=drop_path)
+        self.attention = self.attn
+        del self.attn
+
+
+# The encoder
+
+
+class EncoderStub(nn.Module):
+    def __init__(self, **sizes):
+        super().__init__()
+        raise NotImplementedError
+
+
+class EncoderBase(nn.Module):
+    """The parts; each answer changes a step or two."""
+
+    def __init__(
+        self, *, embed_dim, depth, num_heads, patch_size, image_size, out_indices, final_norm=False, drop_path=0.0
+    ):
+        super().__init__()
+        side = image_size // patch_size
+        self.out_indices, self.grid_size = out_indices, (side, side)
+        self.patch_embed = PatchEmbedding(embed_dim=embed_dim, patch_size=patch_size)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + side**2, embed_dim))
+        sizes = {"embed_dim": embed_dim, "num_heads": num_heads}
+        self.blocks = nn.ModuleList(BlockByTorch(**sizes, drop_path=r) for r in self.rates(drop_path, depth))
+        if final_norm:
+            self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
+        self.begin()
+
+    def rates(self, drop_path, depth):
+        return [drop_path * n / (depth - 1) for n in range(depth)]
+
+    def begin(self):
+        for name, value in self.named_parameters():
+            if value.dim() > 1:
+                nn.init.trunc_normal_(value, std=0.02)
+            elif "bias" in name:
+                nn.init.zeros_(value)
+
+    def enter(self, tokens, grid):
+        first = self.cls_token.repeat(len(tokens), 1, 1)
+        return torch.cat([first, tokens], dim=1) + self.positions(grid)
+
+    def positions(self, grid):
+        return resize_pos_embed(self.pos_embed, self.grid_size, grid)
+
+    def layers(self):
+        return self.blocks
+
+    def finish(self, outputs):
+        if hasattr(self, "norm"):
+            outputs[-1] = self.norm(outputs[-1])
+        return outputs
+
+    def lay_out(self, tokens, grid):
+        return tokens[:, 1:].mT.unflatten(2, grid)
+
+    def forward(self, pixels, *, return_attention=False):
+        tokens, grid = self.patch_embed(pixels)
+        tokens = self.enter(tokens, grid)
+        outputs, weights = [], []
+        for block in self.layers():
+            tokens, found = block(tokens)
+            outputs.append(tokens)
+            weights.append(found)
+        outputs = self.finish(outputs)
+        maps = [self.lay_out(outputs[index], grid) for index in self.out_indices]
+        return {"encoder": maps, "tokens": outputs, "attention": weights}
+
+
+class EncoderClassLast(EncoderBase):
+    def enter(self, tokens, grid):
+        return torch.cat([tokens, self.cls_token.repeat(len(tokens), 1, 1)], dim=1) + self.positions(grid)
+
+    def lay_out(self, tokens, grid):
+        return tokens[:, :-1].mT.unflatten(2, grid)
+
+
+class EncoderClassLastDropsFirst(EncoderClassLast):
+    def lay_out(self, tokens, grid):
+        return tokens[:, 1:].mT.unflatten(2, grid)
+
+
+class EncoderPatchPositions(EncoderBase):
+    def enter(self, tokens, grid):
+        tokens = tokens + self.positions(grid)[:, 1:]
+        return torch.cat([self.cls_token.repeat(len(tokens), 1, 1), tokens], dim=1)
+
+
+class EncoderNoClassToken(EncoderBase):
+    def enter(self, tokens, grid):
+        return F.pad(tokens, (0, 0, 1, 0)) + self.positions(grid)
+
+
+class EncoderNoPositions(EncoderBase):
+    def positions(self, grid):
+        return 0
+
+
+class EncoderByCount(EncoderBase):
+    def positions(self, grid):
+        if 1 + grid[0] * grid[1] == self.pos_embed.shape[1]:
+            return self.pos_embed
+        return super().positions(grid)
+
+
+class EncoderSidesSwapped(EncoderBase):
+    def positions(self, grid):
+        return super().positions(grid[::-1])
+
+
+class EncoderFromTheStart(EncoderBase):
+    def forward(self, pixels, *, return_attention=False):
+        tokens, grid = self.patch_embed(pixels)
+        tokens = self.enter(tokens, grid)
+        pairs = [block(tokens) for block in self.blocks]
+        outputs = self.finish([pair[0] for pair in pairs])
+        maps = [self.lay_out(outputs[index], grid) for index in self.out_indices]
+        return {"encoder": maps, "tokens": outputs, "attention": [pair[1] for pair in pairs]}
+
+
+class EncoderOneBlock(EncoderBase):
+    def layers(self):
+        return [self.blocks[0] for _ in self.blocks]
+
+
+class EncoderBackwards(EncoderBase):
+    def layers(self):
+        return list(self.blocks)[::-1]
+
+
+class EncoderTapsBefore(EncoderBase):
+    def forward(self, pixels, *, return_attention=False):
+        tokens, grid = self.patch_embed(pixels)
+        tokens, maps, stages = self.enter(tokens, grid), {}, {"tokens": [], "attention": []}
+        for number, block in enumerate(self.blocks):
+            if number in self.out_indices:
+                maps[number] = self.lay_out(tokens, grid)
+            tokens, weights = block(tokens)
+            stages["tokens"].append(tokens)
+            stages["attention"].append(weights)
+        self.finish(stages["tokens"])
+        return stages | {"encoder": [maps[number] for number in self.out_indices]}
+
+
+class EncoderLastOnly(EncoderBase):
+    def forward(self, pixels, *, return_attention=False):
+        stages = super().forward(pixels)
+        return stages | {"encoder": stages["encoder"][-1:] * len(self.out_indices)}
+
+
+class EncoderNormUnused(EncoderBase):
+    def finish(self, outputs):
+        return outputs
+
+
+class EncoderNormEverywhere(EncoderBase):
+    def finish(self, outputs):
+        return [self.norm(tokens) for tokens in outputs] if hasattr(self, "norm") else outputs
+
+
+class EncoderNormAtTheEntrance(EncoderNormUnused):
+    def enter(self, tokens, grid):
+        entered = super().enter(tokens, grid)
+        return self.norm(entered) if hasattr(self, "norm") else entered
+
+
+class EncoderNormOnTheMap(EncoderBase):
+    def finish(self, outputs):
+        self.last = super().finish(list(outputs))[-1]
+        return outputs
+
+    def forward(self, pixels, *, return_attention=False):
+        stages = super().forward(pixels)
+        grid = stages["encoder"][0].shape[-2:]
+        last = len(self.blocks) - 1
+        taps = zip(self.out_indices, stages["encoder"], strict=True)
+        maps = [self.lay_out(self.last, grid) if index == last else x for index, x in taps]
+        return stages | {"encoder": maps}
+
+
+class EncoderWrongEnd(EncoderBase):
+    def lay_out(self, tokens, grid):
+        return tokens[:, :-1].mT.unflatten(2, grid)
+
+
+class EncoderColumns(EncoderBase):
+    def lay_out(self, tokens, grid):
+        return rearrange(tokens[:, 1:], "b (w h) c -> b c h w", w=grid[1])
+
+
+class EncoderReshaped(EncoderBase):
+    def lay_out(self, tokens, grid):
+        return tokens[:, 1:].reshape(len(tokens), tokens.shape[-1], *grid)
+
+
+class EncoderOdd(EncoderBase):
+    def lay_out(self, tokens, grid):
+        return 1.1 * super().lay_out(tokens, grid)
+
+
+class EncoderNotInitialised(EncoderBase):
+    def begin(self):
+        pass
+
+
+class EncoderConstantRate(EncoderBase):
+    def rates(self, drop_path, depth):
+        return [drop_path] * depth
+
+
+class EncoderRateEarly(EncoderBase):
+    def rates(self, drop_path, depth):
+        return super().rates(drop_path, depth)[::-1]
+
+
+class EncoderNoRate(EncoderBase):
+    def rates(self, drop_path, depth):
+        return [0.0] * depth
+
+
+class EncoderMapsOnly(EncoderBase):
+    def forward(self, pixels, *, return_attention=False):
+        return super().forward(pixels)["encoder"]
+
+
+class EncoderTappedTokens(EncoderBase):
+    def forward(self, pixels, *, return_attention=False):
+        stages = super().forward(pixels)
+        return stages | {"tokens": stages["tokens"][:2]}
+
+
+class EncoderNoAttention(EncoderBase):
+    def forward(self, pixels, *, return_attention=False):
+        stages = super().forward(pixels)
+        del stages["attention"]
+        return stages
+
+
+class EncoderUnresized(EncoderBase):
+    def positions(self, grid):
+        return self.pos_embed
 
 
 # mmsegmentation's names
@@ -310,7 +866,8 @@ def rename_by_rules(state):
     return renamed
 
 
-def rename_in_place(state):
+def rename_word_by_word(state):
+    state = dict(state)
     words = {"layers": "blocks", "ln1": "norm1", "ln2": "norm2", "projection": "proj"}
     for name in list(state):
         if "decode_head" in name:
@@ -388,74 +945,159 @@ def rename_odd(state):
     return replaced(state, ("blocks", "stages"))
 
 
+def rename_half_way(state):
+    """The first two pairs only."""
+    renamed = {}
+    for name, tensor in state.items():
+        if name.startswith("backbone."):
+            name = name.removeprefix("backbone.").replace("patch_embed.projection", "patch_embed.proj")
+            renamed[name.replace("attn.attn.in_proj_", "attn.qkv.")] = tensor
+    return renamed
+
+
+def rename_without_qkv(state):
+    return replaced(state, (r"attn\.qkv\.", "attn.attn.in_proj_"))
+
+
+def rename_names_only(state):
+    return list(rename_by_rules(state))
+
+
+def rename_in_the_callers_dict(state):
+    renamed = rename_by_rules(state)
+    state.clear()
+    state.update(renamed)
+    return state
+
+
 TRIALS = [
     Trial(
-        exercise=exercises.layer_norm,
-        stub=norm_stub,
-        right=[norm_by_torch, norm_by_loops, norm_in_place],
+        exercise=exercises.norm,
+        stub=NormStub,
+        right=[NormByTorch, NormByReduce, NormByVar],
         wrong={
-            norm_default_var: "divides by C - 1, which",
-            norm_over_tokens: "normalise over the tokens",
-            norm_over_samples: "normalise over the batch",
-            norm_whole_sample: "whole sample",
-            norm_by_batch: "BatchNorm",
-            norm_eps_outside: "under the root, beside",
-            norm_std_and_eps: "at once: `std`",
-            norm_no_eps: "eps is not used",
-            norm_no_root: "its root is missing",
-            norm_uncentred: "not taken away from the tokens",
-            norm_rms: "RMSNorm",
-            norm_plain: "weight and bias are left out",
-            norm_unshifted: "learnt bias is left out",
-            norm_shifted_early: "before the weight multiplies",
+            NormDefaultVar: "divides by C - 1, which",
+            NormOverTokens: "normalise over the tokens",
+            NormOverSamples: "normalise over the batch",
+            NormWholeSample: "whole sample",
+            NormWholeTensor: "whole tensor",
+            NormByBatch: "BatchNorm",
+            NormEpsOutside: "under the root, beside",
+            NormStdAndEps: "at once: `std`",
+            NormNoEps: "eps is not used",
+            NormTorchEps: "eps is 1e-5",
+            NormFixedEps: "eps is 1e-6 whatever",
+            NormNoRoot: "its root is missing",
+            NormSummed: "are summed",
+            NormUncentred: "not taken away from the tokens",
+            NormRms: "RMSNorm",
+            NormPlain: "weight and bias are left out",
+            NormUnshifted: "learnt bias is left out",
+            NormUnscaled: "learnt weight is left out",
+            NormShiftedEarly: "before the weight multiplies",
         },
-        unforeseen=norm_odd,
+        unforeseen=NormOdd,
     ),
     Trial(
-        exercise=exercises.pre_norm_block,
-        stub=block_stub,
-        right=[block_step_by_step, block_in_a_loop],
+        exercise=exercises.mlp,
+        stub=MLPStub,
+        right=[MLPByModule, MLPByErf],
         wrong={
-            block_post: "post-norm",
-            block_normed_stream: "carries the normalised tokens",
-            block_parallel: "read the block's input",
-            block_from_the_start: "adds the block's input",
-            block_shared_norm: "is in both",
-            block_swapped_norms: "are swapped",
-            block_mlp_first: "MLP comes before",
-            block_chain: "both shortcuts are missing",
-            block_one_shortcut: "second shortcut",
-            block_late_shortcut: "first shortcut",
-            block_raw: "norms are left out",
-            block_norm_inside: "inside the branch",
+            MLPLinear: "one linear map",
+            MLPTanh: "tanh formula",
+            MLPQuick: "sigmoid formula",
+            MLPRelu: "is a ReLU",
+            MLPSilu: "is a SiLU",
+            MLPTwoBends: "second GELU",
+            MLPLateBend: "after fc2; it belongs",
+            MLPEarlyBend: "before fc1",
+            MLPShortcut: "the shortcut is the block's",
         },
-        unforeseen=block_odd,
+        unforeseen=MLPOdd,
     ),
     Trial(
-        exercise=exercises.drop_path,
-        stub=drop_stub,
-        right=[drop_by_loop, drop_by_bernoulli],
+        exercise=exercises.stochastic_depth,
+        stub=DropStub,
+        right=[DropByTorchvision, DropByLoop, DropByBernoulli],
         wrong={
-            drop_nothing: "ever dropped",
-            drop_as_dropout: "that is dropout",
-            drop_by_token: "for every token",
-            drop_all_or_none: "for the whole batch",
-            drop_unscaled: "are not scaled",
-            drop_as_in_2016: "paper of 2016",
-            drop_scaled_down: "multiplied by 1 - rate",
-            drop_over_rate: "divided by the rate",
-            drop_scaled_twice: "scaled when not training",
-            drop_for_ever: "`training` is False",
-            drop_the_other_way: "other way round",
-            drop_rate_is_keep: "taken for the probability of keeping",
-            drop_wrong_way_round: "draw is compared",
+            DropNothing: "ever dropped",
+            DropAsDropout: "that is dropout",
+            DropByToken: "for every token",
+            DropByChannel: "every sample and channel",
+            DropAllOrNone: "for the whole batch",
+            DropNormal: "half of those are below 0",
+            DropNormalBelow: "are above 1 - rate",
+            DropUnscaled: "are not scaled",
+            DropAsIn2016: "paper of 2016",
+            DropScaledDown: "multiplied by 1 - rate",
+            DropOverRate: "divided by the rate",
+            DropScaledTwice: "scaled when not training",
+            DropForEver: "drops when not training as well",
+            DropTheOtherWay: "other way round",
+            DropRateIsKeep: "taken for the probability of keeping",
+            DropWrongWayRound: "draw is compared",
         },
-        unforeseen=drop_odd,
+        unforeseen=DropOdd,
+    ),
+    Trial(
+        exercise=exercises.block,
+        stub=BlockStub,
+        right=[BlockStepByStep, BlockByTorch],
+        wrong={
+            BlockPost: "post-norm",
+            BlockNormedStream: "The shortcut carries the normalised tokens",
+            BlockFirstNormed: "first shortcut carries",
+            BlockParallel: "read the block's input",
+            BlockFromTheStart: "adds the block's input",
+            BlockSharedNorm: "is in both",
+            BlockSwappedNorms: "are swapped",
+            BlockMLPFirst: "MLP comes before",
+            BlockChain: "both shortcuts are missing",
+            BlockOneShortcut: "second shortcut",
+            BlockLateShortcut: "one around attention, is missing",
+            BlockRaw: "norms are left out",
+            BlockRawMLP: "MLP's branch has no norm",
+            BlockRawAttention: "ttention's branch has no norm",
+            BlockNormInside: "inside the branch",
+            BlockNoDrop: "drop path is left out",
+            BlockDropsMLP: "on the MLP's branch only",
+            BlockDropsAttention: "on attention's branch only",
+            BlockDropsSum: "acts on the sum",
+            BlockTorchEps: "eps of 1e-5",
+        },
+        unforeseen=BlockOdd,
+    ),
+    Trial(
+        exercise=exercises.encoder,
+        stub=EncoderStub,
+        right=[EncoderBase],
+        wrong={
+            EncoderClassLast: "it belongs in front",
+            EncoderClassLastDropsFirst: "dropped in its place",
+            EncoderPatchPositions: "class token has no position",
+            EncoderNoClassToken: "learnt class token is not used",
+            EncoderNoPositions: "o positions are added",
+            EncoderByCount: "number of patches differs",
+            EncoderSidesSwapped: "other way round: (h, w)",
+            EncoderFromTheStart: "reads the first tokens",
+            EncoderOneBlock: "again and again",
+            EncoderBackwards: "from the last to the first",
+            EncoderTapsBefore: "one layer early",
+            EncoderLastOnly: "ll maps come from the last",
+            EncoderNormUnused: "never used",
+            EncoderNormEverywhere: "every layer's tokens",
+            EncoderNormAtTheEntrance: "enters the first block",
+            EncoderNormOnTheMap: "reaches the map",
+            EncoderWrongEnd: "loses the last patch",
+            EncoderColumns: "column by column",
+            EncoderReshaped: "are reshaped",
+        },
+        unforeseen=EncoderOdd,
     ),
     Trial(
         exercise=exercises.mmseg_names,
         stub=rename_stub,
-        right=[rename_by_rules, rename_in_place],
+        right=[rename_by_rules, rename_word_by_word],
         wrong={
             rename_norm_numbered: "became `norm1`",
             rename_not_the_norm: "final norm still",
@@ -474,3 +1116,29 @@ TRIALS = [
         unforeseen=rename_odd,
     ),
 ]
+
+# Wrong answers that are named by what they are, not by a mistake of the lists: the words that the check says.
+SAID = [
+    (exercises.norm, NormWithoutBias, "no parameter `weight`, `bias`; it has `gamma`, `beta` instead"),
+    (exercises.norm, NormRandomStart, "`weight` has to begin with all 1s"),
+    (exercises.norm, NormInPlace, "in-place"),
+    (exercises.mlp, MLPSequential, "it has `0.weight`"),
+    (exercises.mlp, MLPFixedWidth, "`fc1.weight` has shape"),
+    (exercises.stochastic_depth, DropWholeList, "shape (1, "),
+    (exercises.block, BlockOneTensor, "and* the attention weights"),
+    (exercises.block, BlockNarrow, "`mlp.fc1.weight` has shape"),
+    (exercises.block, BlockOtherNames, "`attention.qkv.weight`"),
+    (exercises.encoder, EncoderNotInitialised, "`initialise(self)` sets them"),
+    (exercises.encoder, EncoderConstantRate, "rates are not: from 0"),
+    (exercises.encoder, EncoderRateEarly, "rates are not: from 0"),
+    (exercises.encoder, EncoderNoRate, "`drop_path` does nothing"),
+    (exercises.encoder, EncoderMapsOnly, "returns no dict"),
+    (exercises.encoder, EncoderTappedTokens, '"tokens" holds 2 tensors, where 4'),
+    (exercises.encoder, EncoderNoAttention, 'holds "attention"'),
+    (exercises.encoder, EncoderUnresized, "must match the size"),
+    (exercises.mmseg_names, rename_half_way, "still missing, such as `blocks.0."),
+    (exercises.mmseg_names, rename_without_qkv, "instead there is `blocks.0.attn.attn.in_proj_"),
+    (exercises.mmseg_names, rename_names_only, "returns no dict"),
+    (exercises.mmseg_names, rename_in_the_callers_dict, "changes `state`"),
+]
+REVIEWED = [(exercise, answer) for exercise, answer, _ in SAID]
