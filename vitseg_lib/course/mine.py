@@ -163,6 +163,16 @@ def defined(text: str) -> list[str]:
     return [name for name in PARTS if name in there]
 
 
+def right() -> list[str]:
+    """The parts that are in the learner's file and right; none where the file cannot be used."""
+    try:
+        text = read(path())
+        space = run(text, path()) if text else {}
+    except InputError:
+        return []
+    return [name for name in defined(text) if PARTS[name].check(space[name]).verdict == "right"]
+
+
 def parts(*names: str) -> Any:
     """The parts of these names, one or a tuple: the learner's where there is a right one, else the course's.
 

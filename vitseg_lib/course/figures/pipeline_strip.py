@@ -190,9 +190,9 @@ def _draw_box(sheet: Sheet, index: int, *, highlighted: bool, yours: str) -> Non
     box, (x, y) = BOXES[index], _corner(index)
     face, edge = (ACCENT, ACCENT) if highlighted else FILLED[yours]
     sheet.rounded(x, y, TILE, TILE, radius=6, face=face, edge=edge)
+    box.draw(sheet, x, y, WHITE if highlighted else INK)
     if yours == "all":
         sheet.text(x + TILE - 8, y + 9, "✓", size=NAME, colour=GOOD, bold=True, ha="right")
-    box.draw(sheet, x, y, WHITE if highlighted else INK)
     colour = ACCENT if highlighted else INK
     sheet.text(x + TILE / 2, y + TILE + 15, box.name, size=NAME, colour=colour, bold=highlighted, ha="center")
 
