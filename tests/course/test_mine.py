@@ -107,6 +107,15 @@ def test_a_helper_that_would_change_another_part_is_refused(notebook, file):
     assert file.read_text() == kept
 
 
+def test_a_helper_of_the_same_part_is_replaced_with_it(notebook, file):
+    source = source_of("MLP").replace("self.fc1(tokens)", "half(2 * self.fc1(tokens))")
+    notebook("def half(x):\n    return x / 2\n")
+    check(notebook(source), "MLP")
+    notebook("def half(x):\n    return 0.5 * x + 0\n")
+    assert "Kept" in check(notebook(source), "MLP").message
+    assert "0.5 * x" in file.read_text() and "x / 2" not in file.read_text()
+
+
 def test_the_librarys_own_version_is_not_taken_for_the_learners(notebook, file):
     notebook("from vitseg_lib.model.attention import SelfAttention as Theirs\n")
     feedback = check(

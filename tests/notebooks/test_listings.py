@@ -74,7 +74,8 @@ def test_a_class_of_the_librarys_name_is_the_librarys(path):
     ours, theirs = of_chapter(path), library()
     for name in ours.keys() & theirs.keys():
         assert ours[name] == theirs[name], f"{path.stem}: {name} is not what vitseg_lib holds under that name"
-    assert set(BUILT.get(path.stem, [])) <= ours.keys()
+    stubs = {name for cell in cells(path) for name in definitions(cell.source)}  # those that the learner fills
+    assert set(BUILT.get(path.stem, [])) <= ours.keys() | stubs
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

@@ -151,7 +151,7 @@ def with_definition(text: str, name: str, source: str, part: str, *, is_helper: 
     there = next((node for node in body if name in names_of(node)), None)
     if there is not None:
         first = min([there.lineno, *(d.lineno for d in getattr(there, "decorator_list", []))])
-        if is_helper and ast.dump(there) != ast.dump(ast.parse(source).body[0]):
+        if is_helper and ast.dump(there) != ast.dump(ast.parse(source).body[0]) and used_elsewhere(body, name, part):
             raise NotKept(f"`{name}` already means something else in mine.py: give yours another name.")
         return "\n".join([*rows[: first - 1], source.rstrip("\n"), *rows[there.end_lineno :]]) + "\n"
     order = list(PARTS)
@@ -164,6 +164,17 @@ def with_definition(text: str, name: str, source: str, part: str, *, is_helper: 
             first -= 1
         at = first
     return "\n".join([*rows[:at], "", "", source.rstrip("\n"), "", "", *rows[at:]]) + "\n"
+
+
+def used_elsewhere(body: list[ast.stmt], name: str, part: str) -> bool:
+    """Whether anything in the file reads this helper but the part itself and helpers of its own."""
+    users = {n for node in body for n in names_of(node) if name in globals_used(compile_node(node))} - {name, part}
+    return any(user in PARTS or used_elsewhere(body, user, part) for user in users)
+
+
+def compile_node(node: ast.stmt) -> types.CodeType:
+    """The byte code of one statement."""
+    return compile(ast.Module([node], []), "mine", "exec")
 
 
 def names_of(node: ast.stmt) -> set[str]:

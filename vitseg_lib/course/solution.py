@@ -59,11 +59,9 @@ def normalise_and_pad(image, labels, crop):
 def train_transform(image, labels, rng, *, crop, scale, ratio_range):
     """An image and its labels, changed at random → pixels (3, crop, crop), labels."""
     size = fit_size(*labels.shape, random_scale(rng, scale, ratio_range))
-    image = resize_image(image, size)
-    labels = resize_labels(labels, size)
+    image, labels = resize_image(image, size), resize_labels(labels, size)
     top, left, bottom, right = choose_window(labels, crop, rng)
-    image = image[top:bottom, left:right]
-    labels = labels[top:bottom, left:right]
+    image, labels = image[top:bottom, left:right], labels[top:bottom, left:right]
     image, labels = flip_both(image, labels, 0.5, rng)
     return normalise_and_pad(image, labels, crop)
 
@@ -96,6 +94,8 @@ class SelfAttention(nn.Module):
 
     def __init__(self, *, embed_dim, num_heads):
         super().__init__()
+        if embed_dim % num_heads:
+            raise ValueError(f"{num_heads} heads do not divide an embed_dim of {embed_dim}")
         self.num_heads = num_heads
         self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
         self.proj = nn.Linear(embed_dim, embed_dim)

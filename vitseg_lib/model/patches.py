@@ -12,7 +12,7 @@ from torch import Tensor, nn
 def pad_to_multiple(pixels: Tensor, patch_size: int) -> Tensor:
     """Pad with zeros, right and bottom, until both sides are multiples of the patch size.
 
-    (B, 3, H, W) → (B, 3, ⌈H / p⌉·p, ⌈W / p⌉·p). On normalised pixels, zero is the data set's mean colour.
+    (B, 3, H, W) → (B, 3, ⌈H / p⌉·p, ⌈W / p⌉·p). On normalised pixels, zero is ImageNet's mean colour.
     """
     height, width = pixels.shape[-2:]
     return F.pad(pixels, (0, -width % patch_size, 0, -height % patch_size))

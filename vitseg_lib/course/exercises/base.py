@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from vitseg_lib.course.keeping import keep
 from vitseg_lib.course.exercises.compare import agree, arguments, difference
 from vitseg_lib.course.exercises.feedback import Feedback
+from vitseg_lib.course.keeping import keep
 
 Case = tuple  # the arguments of one call
 Call = Callable[[Callable, Case], Any]  # how an answer is called: call(answer, case) → what is compared
@@ -151,6 +151,8 @@ class Exercise:
         return result
 
     def _names(self, case: Case) -> list[str]:
+        if isinstance(self.reference, type):  # a module: what it is built from, what it is called with
+            return ["sizes", "inputs"]
         names = list(inspect.signature(self.reference).parameters)
         return names if len(names) == len(case) else [f"argument {n}" for n in range(1, 1 + len(case))]
 

@@ -60,15 +60,16 @@ def _items(value: Any) -> list[Any] | None:
     return list(value) if isinstance(value, (torch.Tensor, np.ndarray)) and value.ndim else None
 
 
-def difference(given: Any, expected: Any, axes: Sequence[str] = ()) -> str:
+def difference(given: Any, expected: Any, axes: Sequence[str] = (), part: str = "") -> str:
     """A sentence on how two results that do not agree differ: structure, shape, or the largest difference and where."""
+    where = f"in part {part}, " if part else ""
     a, b = as_array(given), as_array(expected)
     if a is not None and b is not None:
-        return _largest_difference(a, b, axes)
+        return where + _largest_difference(a, b, axes)
     for key, ours, theirs in _paired(given, expected) or ():
         if not agree(ours, theirs, 1e-6):
-            return f"in part [{key!r}], {difference(ours, theirs, axes)}"
-    return f"the result is {kind(given)}, where {kind(expected)} was expected"
+            return difference(ours, theirs, axes, f"{part}[{key!r}]")
+    return f"{where}the result is {kind(given)}, where {kind(expected)} was expected"
 
 
 def _largest_difference(a: np.ndarray, b: np.ndarray, axes: Sequence[str]) -> str:
@@ -108,6 +109,10 @@ def _outline(value: Any) -> str:
         return f"of shape {tuple(value.shape)}"
     if isinstance(value, float):
         return f"= {value:.3g}"
+    if isinstance(value, dict) and all(isinstance(item, (str, bool, int, float, tuple)) for item in value.values()):
+        return "(" + ", ".join(f"{name} = {item!r}" for name, item in value.items()) + ")"
+    if isinstance(value, list) and value and all(hasattr(item, "shape") for item in value):
+        return f"of shape {' and '.join(str(tuple(item.shape)) for item in value)}"
     if isinstance(value, (str, bool, int)) or (isinstance(value, tuple) and len(value) < 5):
         return f"= {value!r}"
     return f"({kind(value)})"
