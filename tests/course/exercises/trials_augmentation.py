@@ -602,9 +602,9 @@ def pad_into_a_canvas(image, labels, crop, *, mean=MEAN, std=STD, fill=0.0, labe
     height, width = labels.shape
     rows, columns = (slice(-height, None), slice(-width, None)) if corner else (slice(height), slice(width))
     pixels = torch.zeros(3, crop, crop) + torch.as_tensor(fill).reshape(-1, 1, 1)
-    pixels[:, rows, columns] = (torch.tensor(image).movedim(-1, 0) - mean[:, None, None]) / std[:, None, None]
+    pixels[:, rows, columns] = (torch.tensor(image.copy()).movedim(-1, 0) - mean[:, None, None]) / std[:, None, None]
     padded = torch.full((crop, crop), label, dtype=torch.uint8)
-    padded[rows, columns] = torch.tensor(labels)
+    padded[rows, columns] = torch.tensor(labels.copy())
     return pixels, padded
 
 
@@ -646,7 +646,7 @@ def pad_blue_first(image, labels, crop):
 
 
 def pad_of_reshaped(image, labels, crop):
-    normalised = (torch.tensor(image) - MEAN) / STD
+    normalised = (torch.tensor(image.copy()) - MEAN) / STD
     pixels = torch.zeros(3, crop, crop)
     pixels[:, : labels.shape[0], : labels.shape[1]] = normalised.view(3, *labels.shape)
     return pixels, pad_into_a_canvas(image, labels, crop)[1]
@@ -658,7 +658,7 @@ def pad_channels_last(image, labels, crop):
 
 
 def pad_sides_swapped(image, labels, crop):
-    pixels = ((torch.tensor(image) - MEAN) / STD).movedim(-1, 0)
+    pixels = ((torch.tensor(image.copy()) - MEAN) / STD).movedim(-1, 0)
     bottom, right = crop - labels.shape[0], crop - labels.shape[1]
     return torch.nn.functional.pad(pixels, (0, bottom, 0, right)), pad_into_a_canvas(image, labels, crop)[1]
 
@@ -678,12 +678,16 @@ def pad_with_255(image, labels, crop):
 def pad_in_the_middle(image, labels, crop):
     missing = [crop - side for side in labels.shape]
     sides = [(side // 2, side - side // 2) for side in missing]
-    pixels = ((torch.tensor(image) - MEAN) / STD).movedim(-1, 0).numpy()
+    pixels = ((torch.tensor(image.copy()) - MEAN) / STD).movedim(-1, 0).numpy()
     return np.pad(pixels, [(0, 0), *sides]), np.pad(labels, sides, constant_values=255)
 
 
 def pad_without_labels(image, labels, crop):
     return pad_into_a_canvas(image, labels, crop)[0]
+
+
+def pad_of_a_mirrored_view(image, labels, crop):
+    return pad_into_a_canvas(torch.from_numpy(image).numpy(), labels, crop)
 
 
 def pad_by_mirror(image, labels, crop):
@@ -822,6 +826,7 @@ REVIEWED = [
     (exercises.choose_window, window_crashes_on_nothing),
     (exercises.choose_window, window_of_a_shared_generator),
     (exercises.normalise_and_pad, pad_without_labels),
+    (exercises.normalise_and_pad, pad_of_a_mirrored_view),
     (exercises.pipeline, answer_with("crops first")),
     (exercises.pipeline, transform_that_never_pads),
 ]
@@ -838,6 +843,7 @@ NAMED = {
     "window_crashes_on_nothing": True,  # NumPy's message: an empty array has no maximum
     "window_of_a_shared_generator": True,
     "pad_without_labels": True,
+    "pad_of_a_mirrored_view": True,  # torch's whole message: a stride is negative, make a copy
     "transform_that_crops_first": True,  # "larger than `crop`: crop *after* the resize"
     "transform_that_never_pads": False,
 }

@@ -21,7 +21,7 @@ from vitseg_lib.course.exercises.base import Case, Exercise, Fault, randint
 from vitseg_lib.course.exercises.compare import agree
 
 
-def use(exercise: Exercise, answer: Callable) -> Callable:
+def yours_if_right(exercise: Exercise, answer: Callable) -> Callable:
     """The answer if it is right, else the course's own; a line says whose it is."""
     right = exercise.check(answer).verdict == "right"
     whose = "yours" if right else "the course's"
@@ -233,6 +233,12 @@ def normalise_and_pad_cases(generator: torch.Generator) -> Iterator[Case]:
         yield *random_pair(generator, crop - lacking[0], crop - lacking[1]), crop
 
 
+def of_mirrored_views(answer: Callable, case: Case) -> Any:
+    """The answer's result for mirrored views of the arrays, which is what flipping hands on."""
+    image, labels, crop = case
+    return answer(image[:, ::-1], labels[:, ::-1], crop)
+
+
 normalise_and_pad = Exercise(
     title="Normalise, then pad",
     minutes=5,
@@ -240,6 +246,7 @@ normalise_and_pad = Exercise(
     reference=solution.normalise_and_pad,
     part="normalise_and_pad",
     cases=normalise_and_pad_cases,
+    call=of_mirrored_views,
     hints=(
         "Zero is the mean colour only once the mean has been subtracted.",
         "`(image - np.float32(MEAN)) / np.float32(STD)` works on (H, W, 3) as it is; `torch.from_numpy` makes a tensor "
