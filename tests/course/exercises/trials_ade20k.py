@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import torch
 from trials import Trial
 
 from vitseg_lib.course.exercises import ade20k as exercises
@@ -92,6 +93,19 @@ def shift_in_the_wrong_order_but_careful(raw):
     return labels
 
 
+def shift_in_the_wrong_order_in_its_type(raw):
+    labels = raw - 1
+    labels[labels == 0] = 255
+    return labels
+
+
+def shift_in_the_wrong_order_but_255(raw):
+    labels = raw - 1
+    labels[labels == 0] = 255
+    labels[raw == 255] = 255
+    return labels
+
+
 def shift_up(raw):
     labels = raw.astype(np.int64) + 1
     labels[(raw == 0) | (raw == 255)] = 255
@@ -148,6 +162,14 @@ def shift_in_place_as_mmsegmentation(raw):
 
 def shift_to_floats(raw):
     return np.where((raw == 0) | (raw == 255), 255.0, raw - 1.0)
+
+
+def shift_to_a_list(raw):
+    return [[255 if value in (0, 255) else value - 1 for value in row] for row in raw.tolist()]
+
+
+def shift_to_a_tensor(raw):
+    return torch.from_numpy(np.where((raw == 0) | (raw == 255), 255, raw - 1))
 
 
 def shift_of_a_tensor(raw):
@@ -313,6 +335,8 @@ TRIALS = [
             shift_to_zero: "both became 0",
             shift_in_the_wrong_order: "0 made 255 afterwards",
             shift_in_the_wrong_order_but_careful: "comes after the shift",
+            shift_in_the_wrong_order_in_its_type: "lost; and the file's 255",
+            shift_in_the_wrong_order_but_255: "Look in `raw`",
             shift_up: "went up by one",
             shift_for_150_classes: "above ADE20K's 150",
             shift_for_149_classes: "Class 149 became",
@@ -349,6 +373,8 @@ REVIEWED = [  # wrong answers that need no sentence of their own
     (exercises.shift, shift_in_place),
     (exercises.shift, shift_in_place_as_mmsegmentation),
     (exercises.shift, shift_to_floats),
+    (exercises.shift, shift_to_a_list),
+    (exercises.shift, shift_to_a_tensor),
     (exercises.shift, shift_of_a_tensor),
     (exercises.shift, shift_prints),
     (exercises.fractions, fractions_in_place),
@@ -360,6 +386,8 @@ NAMED = {  # whether what they are told names the slip
     "shift_in_place": True,
     "shift_in_place_as_mmsegmentation": True,
     "shift_to_floats": True,
+    "shift_to_a_list": True,
+    "shift_to_a_tensor": True,
     "shift_of_a_tensor": True,
     "shift_prints": True,
     "fractions_in_place": True,

@@ -37,6 +37,9 @@ def _files(generator: torch.Generator) -> Iterator[Case]:
 
 def _whole_numbers(answer: Callable, case: Case) -> Any:
     result = answer(*case)
+    if isinstance(result, (list, tuple, torch.Tensor)):
+        kind = type(result).__name__
+        raise Fault(f"the labels are a {kind}, where the chapters go on with a NumPy array: return np.array(labels)")
     if result is not None and np.asarray(result).dtype.kind == "f":
         raise Fault("the labels are floats. A label is an index, a whole number: return integers, of any width")
     return result

@@ -52,6 +52,11 @@ SHIFT = mistakes(
         ),
         "one was subtracted first and 0 made 255 afterwards, which loses the first class; and the 255 that was there "
         "before became 254": by_value(lambda k: 255 if k in (0, 1) else k - 1),
+        "0 was looked for after one had been subtracted, when it is the first class: that class is lost; and the "
+        "file's 255 became 254": lambda raw: np.where(wraps(raw) == 0, 255, wraps(raw)),
+        "0 was looked for after one had been subtracted, when it is the first class, which is lost. Look in `raw`": (
+            lambda raw: np.where((wraps(raw) == 0) | (raw == 255), 255, wraps(raw))
+        ),
         "your step that turns 0 into 255 comes after the shift, when 0 is the first class: that class is lost": (
             by_value(lambda k: 255 if k in (0, 1, 255) else k - 1)
         ),
