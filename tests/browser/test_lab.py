@@ -83,7 +83,9 @@ def lab(folder):
     log.close()
 
 
+WORKED_THROUGH = ("03", "04", "05")  # cell by cell, with answers, in test_mine_in_lab
 CHAPTERS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+CHAPTERS = [name for name in CHAPTERS if not name.startswith(WORKED_THROUGH)]
 
 
 def open_and_run(page, lab: str, notebook: str) -> list:
