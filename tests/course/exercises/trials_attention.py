@@ -62,6 +62,19 @@ def root_of_tokens(queries, keys, values):
     return F.scaled_dot_product_attention(queries, keys, values, scale=queries.size(1) ** -0.5)
 
 
+def root_of_32(queries, keys, values):
+    return F.scaled_dot_product_attention(queries, keys, values, scale=1 / math.sqrt(32))
+
+
+def root_of_images(queries, keys, values):
+    return F.scaled_dot_product_attention(queries, keys, values, scale=1 / math.sqrt(len(queries)))
+
+
+def keys_reshaped(queries, keys, values):
+    images, tokens, width = keys.shape
+    return F.softmax(queries @ keys.view(images, width, tokens) / math.sqrt(width), -1) @ values
+
+
 def scaled_too_late(queries, keys, values):
     return F.scaled_dot_product_attention(queries, keys, values, scale=1.0) / math.sqrt(queries.size(-1))
 
@@ -159,6 +172,14 @@ def head_by_head(qkv, heads):
 
 def root_of_all(qkv, heads):
     return finished(*torch_heads(qkv, heads), scale=(qkv.size(-1) // 3) ** -0.5)
+
+
+def root_of_three(qkv, heads):
+    return finished(*torch_heads(qkv, heads), scale=qkv.size(-1) ** -0.5)
+
+
+def root_of_toy(qkv, heads):
+    return finished(*torch_heads(qkv, heads), scale=1 / math.sqrt(32))
 
 
 def no_root(qkv, heads):
@@ -279,6 +300,11 @@ def mean_returned(qkv, heads):
     return mixed, weights.mean(1)
 
 
+def stacked_in_front(qkv, heads):
+    mixed, weights = as_torch(qkv, heads)
+    return mixed, torch.stack([weights[:, head] for head in range(heads)])
+
+
 def turned_weights_returned(qkv, heads):
     mixed, weights = as_torch(qkv, heads)
     return mixed, weights.transpose(-1, -2)
@@ -317,6 +343,8 @@ def heads_backwards(qkv, heads):
 
 INSIDE = {
     root_of_all: "whole width",
+    root_of_three: "root of 3·C",
+    root_of_toy: "root of 32",
     no_root: "not scaled",
     by_the_width: "by d itself",
     root_of_heads: "root of the number of heads",
@@ -342,6 +370,7 @@ INSIDE = {
     one_wide_head_with_axis: "with an axis of heads",
     heads_for_width: "width of a head",
     mean_returned: "mean over the heads",
+    stacked_in_front: "head by head",
     turned_weights_returned: "returned are transposed",
     scores_returned: "scores are returned",
     scores_mixed: "softmax is missing",
@@ -488,6 +517,9 @@ TRIALS = [
             divided_by_d: "by d itself",
             multiplied: "multiplied",
             root_of_tokens: "number of tokens",
+            root_of_32: "root of 32",
+            root_of_images: "number of images",
+            keys_reshaped: "by a reshape",
             scaled_too_late: "after the softmax",
             transposed: "weights transposed",
             keys_and_queries_swapped: "ueries and keys are swapped",

@@ -1,6 +1,8 @@
 """The mistakes that the exercises of chapter 04 know by name: what each does, as code, and the sentence for it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from einops import rearrange, repeat
@@ -47,6 +49,15 @@ ONE_HEAD = mistakes(
         ),
         "the scale is the root of the number of tokens; it should be that of the head's width, the last axis": (
             lambda q, k, v: (raw_scores(q, k) / q.shape[-2] ** 0.5).softmax(dim=-1) @ v
+        ),
+        "the scale is the root of 32, the width of the toy model's heads: take d from the shape": (
+            lambda q, k, v: (raw_scores(q, k) / 32**0.5).softmax(dim=-1) @ v
+        ),
+        "the scale is the root of the number of images, which `len` counts here; d is the length of the last axis": (
+            lambda q, k, v: (raw_scores(q, k) / len(q) ** 0.5).softmax(dim=-1) @ v
+        ),
+        "the keys get their shape (B, d, N) by a reshape, which does not turn the axes: use `rearrange` or `.mT`": (
+            lambda q, k, v: (q @ k.reshape(len(k), k.shape[2], -1) / k.shape[2] ** 0.5).softmax(dim=-1) @ v
         ),
         "the scale comes after the softmax, where it only shrinks the result: it belongs before": (
             lambda q, k, v: raw_scores(q, k).softmax(dim=-1) / q.shape[-1] ** 0.5 @ v
@@ -100,23 +111,24 @@ def attend(
     return weights @ values, weights
 
 
-def heads_but(
-    qkv: Tensor,
-    heads: int,
-    *,
-    parts: str = "three heads d",
-    order: tuple[int, int, int] = (0, 1, 2),
-    joined: str = "b n (heads d)",
-    scale: Callable[[int], float] = lambda d: d**0.5,
-    dim: int = -1,
-    change: Callable[[Tensor], Tensor] = lambda weights: weights,
-    shown: Callable[[Tensor], Tensor] = lambda weights: weights,
-) -> tuple[Tensor, Tensor]:
-    """Many heads with one thing changed: the weights that are used, say, or the weights that are returned."""
-    three = rearrange(qkv, f"b n ({parts}) -> three b heads n d", three=3, heads=heads)
-    q, k, v = (three[i] for i in order)
-    weights = change(attend(q, k, v, scale=scale(q.shape[-1]), dim=dim)[1])
-    return rearrange(weights @ v, f"b heads n d -> {joined}"), shown(weights)
+@dataclass(frozen=True)
+class Heads:
+    """What many heads can do otherwise; as it stands, each choice is the right one."""
+
+    parts: str = "three heads d"  # of the last axis, from the outermost to the innermost
+    order: tuple[int, int, int] = (0, 1, 2)  # where queries, keys and values are taken from
+    joined: str = "b n (heads d)"
+    scale: Callable[[int, int], float] = lambda d, heads: d**0.5
+    dim: int = -1  # of the softmax
+    change: Callable[[Tensor], Tensor] = lambda weights: weights  # before they are used
+    shown: Callable[[Tensor], Any] = lambda weights: weights  # before they are returned
+
+    def __call__(self, qkv: Tensor, heads: int) -> tuple[Tensor, Any]:
+        """Queries, keys and values side by side (B, N, 3·C) → mixed (B, N, C) and what is shown of the weights."""
+        three = rearrange(qkv, f"b n ({self.parts}) -> three b heads n d", three=3, heads=heads)
+        q, k, v = (three[i] for i in self.order)
+        weights = self.change(attend(q, k, v, scale=self.scale(q.shape[-1], heads), dim=self.dim)[1])
+        return rearrange(weights @ v, f"b heads n d -> {self.joined}"), self.shown(weights)
 
 
 def split_by_view(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor]:
@@ -156,7 +168,7 @@ def one_wide_head(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor]:
 
 def width_for_heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor]:
     """As many heads as a head should be wide."""
-    return heads_but(qkv, qkv.shape[-1] // 3 // heads)
+    return Heads()(qkv, qkv.shape[-1] // 3 // heads)
 
 
 def mean_of(weights: Tensor) -> Tensor:
@@ -167,38 +179,34 @@ def mean_of(weights: Tensor) -> Tensor:
 # What goes wrong inside, in the function and in the module alike: diagnosis → what it does
 INSIDE = {
     "the scale is the root of the whole width C; a head is only d = C / heads wide": (
-        lambda x, heads: heads_but(x, heads, scale=lambda d: (x.shape[-1] / 3) ** 0.5)
+        Heads(scale=lambda d, heads: (d * heads) ** 0.5)
     ),
-    "the scores are not scaled: the root of the head's width is missing": (
-        lambda x, heads: heads_but(x, heads, scale=lambda d: 1)
+    "the scale is the root of 3·C, the width of `qkv`; a head is only d = C / heads wide": (
+        Heads(scale=lambda d, heads: (3 * d * heads) ** 0.5)
     ),
-    "the scores are divided by d itself, not by its root": lambda x, heads: heads_but(x, heads, scale=lambda d: d),
+    "the scale is the root of 32, the width of the toy model's heads: here d = C / heads is another": (
+        Heads(scale=lambda d, heads: 32**0.5)
+    ),
+    "the scores are not scaled: the root of the head's width is missing": Heads(scale=lambda d, heads: 1),
+    "the scores are divided by d itself, not by its root": Heads(scale=lambda d, heads: d),
     "the scale is the root of the number of heads; it should be that of a head's width": (
-        lambda x, heads: heads_but(x, heads, scale=lambda d: heads**0.5)
+        Heads(scale=lambda d, heads: heads**0.5)
     ),
-    "the scores are multiplied by the root of d: it should make them smaller": (
-        lambda x, heads: heads_but(x, heads, scale=lambda d: d**-0.5)
-    ),
-    "the softmax runs over the queries: each column sums to one. It is each query's row that must": (
-        lambda x, heads: heads_but(x, heads, dim=-2)
-    ),
+    "the scores are multiplied by the root of d: it should make them smaller": Heads(scale=lambda d, heads: d**-0.5),
+    "the softmax runs over the queries: each column sums to one. It is each query's row that must": Heads(dim=-2),
     "the softmax runs over the heads, so that they compete: it is each query's row, the last axis, that must sum to "
-    "one": lambda x, heads: heads_but(x, heads, dim=1),
-    "the softmax runs over the batch, so that images compete: count the axes from the end": (
-        lambda x, heads: heads_but(x, heads, dim=0)
-    ),
+    "one": Heads(dim=1),
+    "the softmax runs over the batch, so that images compete: count the axes from the end": Heads(dim=0),
     "the values are mixed with the weights transposed: row i holds what token i attends to": (
-        lambda x, heads: heads_but(x, heads, change=lambda w: w.mT, shown=lambda w: w.mT)
+        Heads(change=lambda w: w.mT, shown=lambda w: w.mT)
     ),
-    "every head mixes with the mean of the heads' weights: each has weights of its own": (
-        lambda x, heads: heads_but(x, heads, change=mean_of)
-    ),
+    "every head mixes with the mean of the heads' weights: each has weights of its own": Heads(change=mean_of),
     "the heads are dealt out in turns, channel by channel: a head's d channels lie side by side, so heads come before "
-    "d in the pattern": lambda x, heads: heads_but(x, heads, parts="three d heads"),
+    "d in the pattern": Heads(parts="three d heads"),
     "query, key and value are looked for inside each head: the last axis holds all queries, then all keys, then all "
-    "values": lambda x, heads: heads_but(x, heads, parts="heads three d"),
+    "values": Heads(parts="heads three d"),
     "the attention is right, but the heads are joined in turns, channel by channel: put them one after the other": (
-        lambda x, heads: heads_but(x, heads, joined="b n (d heads)")
+        Heads(joined="b n (d heads)")
     ),
     "the attention is right, but at the end heads and tokens are not moved back before they are joined: a reshape "
     "alone does not move an axis": joined_by_view,
@@ -209,21 +217,11 @@ INSIDE = {
     "the heads attend to each other, token by token: the tokens must be the last axis but one when you attend": (
         across_heads
     ),
-    "queries and keys are swapped: the queries are the first third of the last axis": (
-        lambda x, heads: heads_but(x, heads, order=(1, 0, 2))
-    ),
-    "keys and values are swapped: the order is queries, keys, values": (
-        lambda x, heads: heads_but(x, heads, order=(0, 2, 1))
-    ),
-    "the values are looked for first: the order is queries, keys, values": (
-        lambda x, heads: heads_but(x, heads, order=(1, 2, 0))
-    ),
-    "the order is turned round: queries come first, then keys, and values last": (
-        lambda x, heads: heads_but(x, heads, order=(2, 1, 0))
-    ),
-    "the order is keys, values, queries, where queries come first: queries, keys, values": (
-        lambda x, heads: heads_but(x, heads, order=(2, 0, 1))
-    ),
+    "queries and keys are swapped: the queries are the first third of the last axis": Heads(order=(1, 0, 2)),
+    "keys and values are swapped: the order is queries, keys, values": Heads(order=(0, 2, 1)),
+    "the values are looked for first: the order is queries, keys, values": Heads(order=(1, 2, 0)),
+    "the order is turned round: queries come first, then keys, and values last": Heads(order=(2, 1, 0)),
+    "the order is keys, values, queries, where queries come first: queries, keys, values": Heads(order=(2, 0, 1)),
     "there is only one head: the last axis is never split by `heads`": one_wide_head,
     "there is only one head, although its weights are returned with an axis of heads: split the last axis": (
         lambda x, heads: [part if i == 0 else part[:, None] for i, part in enumerate(one_wide_head(x, heads))]
@@ -232,22 +230,23 @@ INSIDE = {
         width_for_heads
     ),
     "the weights that are returned are the mean over the heads: return those of every head, (B, heads, N, N)": (
-        lambda x, heads: heads_but(x, heads, shown=lambda w: w.mean(dim=1))
+        Heads(shown=lambda w: w.mean(dim=1))
     ),
-    "the weights that are returned are transposed: row i holds what token i attends to": (
-        lambda x, heads: heads_but(x, heads, shown=lambda w: w.mT)
+    "the weights that are returned come head by head, (heads, B, N, N): stack them along axis 1, behind the images": (
+        Heads(shown=lambda w: w.transpose(0, 1))  # a list of the heads' weights agrees with it, too
     ),
+    "the weights that are returned are transposed: row i holds what token i attends to": Heads(shown=lambda w: w.mT),
     "the scores are returned, not the weights: return what the softmax made of them": (
-        lambda x, heads: (heads_but(x, heads)[0], scores_of(x, heads))
+        lambda x, heads: (Heads()(x, heads)[0], scores_of(x, heads))
     ),
     "the softmax is missing: scores are mixed as they are": (
-        lambda x, heads: heads_but(x, heads, change=lambda w: scores_of(x, heads))
+        lambda x, heads: Heads(change=lambda w: scores_of(x, heads))(x, heads)
     ),
     "None is returned beside the mixed values: return the weights, (B, heads, N, N)": (
-        lambda x, heads: (heads_but(x, heads)[0], None)
+        lambda x, heads: (Heads()(x, heads)[0], None)
     ),
     "the weights come first: return the mixed values, then the weights": (
-        lambda x, heads: tuple(reversed(heads_but(x, heads)))
+        lambda x, heads: tuple(reversed(Heads()(x, heads)))
     ),
 }
 
@@ -262,7 +261,7 @@ MANY_HEADS = mistakes(
     INSIDE
     | {
         "only the mixed values are returned: return the weights, (B, heads, N, N), beside them": (
-            lambda x, heads: heads_but(x, heads)[0]
+            lambda x, heads: Heads()(x, heads)[0]
         ),
     }
 )
@@ -272,7 +271,7 @@ MANY_HEADS = mistakes(
 
 
 def module(
-    heads_of: Callable[[Tensor, int], tuple[Tensor, Tensor]] = heads_but,
+    heads_of: Callable[[Tensor, int], tuple[Tensor, Tensor]] = Heads(),
     end: Callable[[nn.Module, Tensor, Tensor, Tensor], object] = lambda module, tokens, mixed, w: (
         module.proj(mixed),
         w,
