@@ -34,15 +34,16 @@ ALLOWED = {
 }
 DRAWS_TOY_SCENES = {"commands"}  # the one command that may: `vitseg data toy`
 
-# Lines of Python, with blanks and comments. The core's and the figures' are ceilings of today, that they never grow
-# unseen: the design asks for 3300, and for 1800 when the figures are drawn anew.
+# Lines of Python, with blanks and comments. The core's, the figures' and the exercises' are ceilings of today, that they
+# never grow unseen: the design asks for 3300, for 1800 when the figures are drawn anew, and for 4500, which the tables
+# of slips outgrew when every part of the segmenter became an exercise.
 BUDGETS = {
-    "core": 4036,
+    "core": 4052,
     "model": 700,
     "toy": 1100,
-    "course/figures": 2700,
+    "course/figures": 2950,
     "course/widgets": 2000,
-    "course/exercises": 4500,
+    "course/exercises": 5400,
 }
 
 
@@ -109,7 +110,9 @@ def test_the_parts_keep_their_budgets(capsys):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(LIBRARY)))
 def test_no_file_is_longer_than_250_lines(path):
-    assert lines(path) <= (250 if path.name != "solution.py" else 400)  # which is one file, from top to bottom
+    """But the course's own file, which is to be read from top to bottom, and tables of slips."""
+    table = path.parent.name == "exercises"
+    assert lines(path) <= (400 if path.name == "solution.py" else 550 if table else 250)
 
 
 def functions(paths: list[Path]) -> list[tuple[str, int, int]]:
