@@ -26,6 +26,32 @@ def test_every_chapter_keeps_every_rule(path: Path, rule: rules.Rule):
     assert rule(Chapter(path, nbformat.read(path, as_version=4))) == []
 
 
+OPTIONAL = (  # rules that pages for specialists keep, too
+    rules.ran_in_order,
+    rules.ends_no_cell_badly,
+    rules.is_light,
+    rules.needs_no_network_for_images,
+    rules.describes_every_image,
+    rules.keeps_cells_short,
+    rules.ignores_few_outputs,
+    rules.links_to_what_is_there,
+    rules.tells_nothing_of_the_machine,
+    rules.is_portable,
+    rules.respects_the_reader,
+    edition.hides_what_it_reveals,
+    edition.is_short,
+    edition.writes_plain_code,
+)
+
+
+@pytest.mark.parametrize("rule", OPTIONAL, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("deeper/*.ipynb")), ids=lambda path: path.stem)
+def test_every_optional_page_keeps_these_rules(path: Path, rule: rules.Rule):
+    page = Chapter(path, nbformat.read(path, as_version=4))
+    assert rule(page) == []
+    assert page.notebook.cells[0].source.startswith("# Deeper · ")
+
+
 def test_there_is_something_to_read():
     assert [path.stem for path in NOTEBOOKS][:1] == ["00_start_here"]
     assert set(EXEMPT) <= {path.stem for path in NOTEBOOKS}
