@@ -32,15 +32,12 @@ OPTIONAL = (  # rules that pages for specialists keep, too
     rules.is_light,
     rules.needs_no_network_for_images,
     rules.describes_every_image,
-    rules.keeps_cells_short,
-    rules.ignores_few_outputs,
     rules.links_to_what_is_there,
     rules.tells_nothing_of_the_machine,
     rules.is_portable,
     rules.respects_the_reader,
     edition.hides_what_it_reveals,
     edition.is_short,
-    edition.writes_plain_code,
 )
 
 
