@@ -74,7 +74,7 @@ INITS = {"glorot": glorot, "small": small}
 
 
 def reading_backwards(kind: str, init: str, rate: float, steps: int, warmup: int, seed: int) -> list[float]:
-    """The loss of every step."""
+    """The mean loss of every 20 steps, one after the other."""
     torch.manual_seed(seed)
     embed, positions = nn.Embedding(8, 32), nn.Parameter(torch.randn(16, 32))
     layers = nn.ModuleList(KINDS[kind](embed_dim=32, num_heads=2) for _ in range(12))
@@ -93,7 +93,7 @@ def reading_backwards(kind: str, init: str, rate: float, steps: int, warmup: int
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-    return losses
+    return [round(statistics.mean(losses[start : start + 20]), 4) for start in range(0, steps, 20)]
 
 
 # How wide the MLP is
@@ -203,7 +203,7 @@ def table(content: dict) -> str:
     """Means and spreads as Markdown; each width against four times C, paired by seed."""
     lines = ["| norms | last 20 steps' mean loss, lowest – highest |", "|---|--:|"]
     for name, by_seed in content["norms"].items():
-        ends = [statistics.mean(losses[-20:]) for losses in by_seed.values()]
+        ends = [losses[-1] for losses in by_seed.values()]
         lines.append(f"| {name} | {min(ends):.3f} – {max(ends):.3f} |")
     lines += ["", "| MLP | mIoU, mean ± standard deviation | difference to 4C | p |", "|---|--:|--:|--:|"]
     whole = content["width"].get("C → 4C → C", {})
@@ -232,9 +232,14 @@ def main() -> None:
         content = json.loads(RESULTS.read_text(encoding="utf-8"))
     if not options.table:
         save = lambda: files.write_json(RESULTS, content)  # noqa: E731
-        rounded = lambda *settings: [round(loss, 4) for loss in reading_backwards(*settings)]  # noqa: E731
-        run_missing(content["norms"], NORMS, rounded, save)
+        run_missing(content["norms"], NORMS, reading_backwards, save)
         run_missing(content["width"], WIDTHS, width_miou, save)
+        content["p against 4C, paired by seed"] = {
+            name: round(p_value([by_seed[seed] - content["width"]["C → 4C → C"][seed] for seed in by_seed]), 5)
+            for name, by_seed in content["width"].items()
+            if name != "C → 4C → C"
+        }
+        save()
     print(table(content))
 
 

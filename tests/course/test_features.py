@@ -72,3 +72,12 @@ def test_one_score_per_layer_and_one_for_out_indices_together(toy_root):
     assert len(scores) == 1 + TOY.depth + 1
     assert scores[3] == features.probe_miou((train[0][3], train[1]), (test[0][3], test[1]), 12)
     assert min(scores) > 0 and max(scores) < 100
+
+
+def test_the_factor_of_lengths_is_that_of_the_tokens_that_enter_the_first_block():
+    encoder = recipes.build_model(TOY, 12).encoder.eval()
+    scenes = [(np.random.default_rng(n).integers(0, 255, (128, 144, 3), np.uint8), None) for n in range(2)]
+    factors = features.length_factors(encoder, scenes, TOY)
+    labels = np.zeros((128, 144), np.uint8)
+    lengths = features.tokens_by_layer(encoder, [(scenes[1][0], labels)], TOY)[0][0].norm(dim=1)
+    assert len(factors) == 2 and factors[1] == pytest.approx(float(lengths.max() / lengths.min()), rel=1e-5)

@@ -100,3 +100,14 @@ def probe_layers(
     (train, train_classes), (test, test_classes) = sets
     num_classes = len(scenes.classes)
     return [probe_miou((a, train_classes), (b, test_classes), num_classes) for a, b in zip(train, test, strict=True)]
+
+
+@torch.inference_mode()
+def length_factors(encoder: Encoder, scenes: Iterable[tuple[np.ndarray, np.ndarray]], recipe: Recipe) -> list[float]:
+    """By which factor the longest patch token that enters the first block exceeds the shortest, scene by scene."""
+    factors = []
+    for image, _ in scenes:
+        patches, grid = encoder.patch_embed(to_pixels(encoder, image, recipe.test_scale))
+        lengths = encoder.add_cls_token_and_pos_embed(patches, grid)[0, 1:].norm(dim=-1)
+        factors.append(float(lengths.max() / lengths.min()))
+    return factors

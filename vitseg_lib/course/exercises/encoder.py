@@ -30,7 +30,7 @@ def random_tokens(generator: torch.Generator, width: int) -> Tensor:
     sizes = (randint(generator, 3, 4), randint(generator, 5, 6), width)
     tokens = torch.randn(*sizes, generator=generator) * 2 + 1
     tokens[0, 0] *= 1e-3
-    tokens[0, 1] = 1.5
+    tokens[0, 1] = 0
     return tokens
 
 
@@ -51,7 +51,9 @@ def build_norm(answer: Callable, case: Case) -> Any:
             if parameter is not None and not bool((parameter == value).all()):
                 raise Fault(f"`{name}` has to begin with all {value}s, so that a fresh LayerNorm only normalises")
     found = module_call(solution.LayerNorm)(answer, case)
-    return found | {"gradient": [gradient.nan_to_num() for gradient in found["gradient"]]}  # of channels all equal
+    for gradient in found["gradient"]:
+        gradient[0, 1] = 0  # of channels that are all equal: a matter of rounding
+    return found
 
 
 norm = Exercise(
