@@ -1136,7 +1136,7 @@ SAID = [
     (exercises.encoder, EncoderTappedTokens, '"tokens" holds 2 tensors, where 4'),
     (exercises.encoder, EncoderNoAttention, 'holds "attention"'),
     (exercises.encoder, EncoderUnresized, "must match the size"),
-    (exercises.mmseg_names, rename_half_way, "still missing, such as `blocks.0."),
+    (exercises.mmseg_names, rename_half_way, "expected and missing, such as `blocks.0."),
     (exercises.mmseg_names, rename_without_qkv, "instead there is `blocks.0.attn.attn.in_proj_"),
     (exercises.mmseg_names, rename_names_only, "returns no dict"),
     (exercises.mmseg_names, rename_in_the_callers_dict, "changes `state`"),
