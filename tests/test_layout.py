@@ -34,8 +34,8 @@ ALLOWED = {
 }
 DRAWS_TOY_SCENES = {"commands"}  # the one command that may: `vitseg data toy`
 
-# Lines of Python, with blanks and comments. The core's, the figures' and the exercises' are ceilings of today, that they
-# never grow unseen: the design asks for 3300, for 1800 when the figures are drawn anew, and for 4500, which the tables
+# Lines of Python, with blanks and comments. The core's, the figures' and the exercises' are ceilings of today, so that
+# none grows unseen: the design asks for 3300, for 1800 when the figures are drawn anew, and for 4500, which the tables
 # of slips outgrew when every part of the segmenter became an exercise.
 BUDGETS = {
     "core": 4052,

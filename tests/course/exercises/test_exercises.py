@@ -16,7 +16,25 @@ TRIALS = {
     for chapter in CHAPTERS
     for trial in importlib.import_module(f"trials_{chapter}").TRIALS
 }
-SEEDS = range(3)
+SEEDS = range(3)  # each of three rounds of cases
+
+
+CHECKED = {}
+
+
+def checked(exercise, answer, seed: int):
+    """The feedback, from an earlier test where there was one."""
+    key = id(exercise), answer, seed
+    if key not in CHECKED:
+        CHECKED[key] = exercise.check(answer, seed=seed)
+    return CHECKED[key]
+
+
+def seeds(trial: Trial) -> range:
+    """Fewer for modules, whose checks take their time."""
+    return range(1) if isinstance(trial.exercise.reference, type) else SEEDS
+
+
 SECOND_EDITION = ("ade20k-", "augmentation", "patches", "attention", "encoder")
 
 each = pytest.mark.parametrize("trial", TRIALS.values(), ids=TRIALS.keys())
@@ -31,8 +49,8 @@ def test_the_stub_is_not_tried_yet(trial: Trial):
 def test_the_solution_and_other_correct_answers_are_right(trial: Trial):
     assert trial.right, "a correct answer written differently is missing"
     for answer in (trial.exercise.reference, *trial.right):
-        for seed in SEEDS:
-            feedback = trial.exercise.check(answer, seed=seed)
+        for seed in seeds(trial):
+            feedback = checked(trial.exercise, answer, seed)
             assert feedback.verdict == "right", f"{answer.__name__}: {feedback}"
 
 
@@ -41,8 +59,8 @@ def test_each_wrong_answer_gets_its_own_diagnosis(trial: Trial, record_property)
     assert len(trial.wrong) >= 5
     said = {}
     for answer, words in trial.wrong.items():
-        for seed in SEEDS:
-            feedback = trial.exercise.check(answer, seed=seed)
+        for seed in seeds(trial):
+            feedback = checked(trial.exercise, answer, seed)
             assert feedback.verdict == "not yet", f"{answer.__name__}: {feedback}"
             assert words in feedback.message, f"{answer.__name__}: {feedback}"
         said[answer.__name__] = feedback.message
@@ -55,8 +73,8 @@ def test_each_wrong_answer_gets_its_own_diagnosis(trial: Trial, record_property)
 
 @each
 def test_a_wrong_answer_nobody_foresaw_is_shown_where_it_differs(trial: Trial, record_property):
-    for seed in SEEDS:
-        feedback = trial.exercise.check(trial.unforeseen, seed=seed)
+    for seed in seeds(trial):
+        feedback = checked(trial.exercise, trial.unforeseen, seed)
         assert feedback.verdict == "not yet"
         assert re.search(r"[Ll]argest difference|shape|expected", feedback.message), feedback
     record_property("exercise", json.dumps([trial.exercise.title, {"(unforeseen)": feedback.message}]))
@@ -70,7 +88,7 @@ def reviewed() -> list[tuple]:
 
 @pytest.mark.parametrize(("exercise", "answer"), reviewed(), ids=lambda item: getattr(item, "__name__", ""))
 def test_no_wrong_answer_that_readers_tried_is_right(exercise, answer):
-    assert exercise.check(answer, seed=0).verdict != "right"
+    assert checked(exercise, answer, 0).verdict != "right"
 
 
 def test_most_wrong_answers_are_told_which_slip_they_are(capsys):
@@ -79,7 +97,7 @@ def test_most_wrong_answers_are_told_which_slip_they_are(capsys):
     pairs = [(trial.exercise, answer) for trial in second for answer in [*trial.wrong, trial.unforeseen]]
     unnamed = re.compile(r"[Ll]argest difference|was expected|^It stops with")
     pairs += reviewed()
-    vague = [answer.__name__ for exercise, answer in pairs if unnamed.search(exercise.check(answer, seed=0).message)]
+    vague = [answer.__name__ for exercise, answer in pairs if unnamed.search(checked(exercise, answer, 0).message)]
     share = 1 - len(vague) / len(pairs)
     with capsys.disabled():
         print(f"\n{len(pairs)} wrong answers, {share:.0%} named; not: {', '.join(vague)}")

@@ -86,6 +86,7 @@ def fuse_stub(views, flipped):
 
 
 def fuse_at_once(views, flipped):
+    views = views.clone()
     views[flipped] = views[flipped].flip(-1)
     return torch.softmax(views, 1).mean(0)
 

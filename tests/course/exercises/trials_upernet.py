@@ -94,6 +94,7 @@ def bigger(x, other, **how):
 
 
 def path_in_place(levels):
+    levels = [level.clone() for level in levels]
     for i in (3, 2, 1)[-len(levels) + 1 :]:
         levels[i - 1] += bigger(levels[i], levels[i - 1])
     return levels

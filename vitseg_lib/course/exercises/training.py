@@ -40,6 +40,7 @@ adamw = Exercise(
     minutes=10,
     difficulty=2,
     reference=adamw_step,
+    may_change=True,
     cases=_weights_and_gradients,
     hints=(
         "Five lines, in the order of the formulae: m, v, the two corrected ones, the weight. Correct into new names: "
